@@ -1,0 +1,94 @@
+/* graph.h -- a model's network: values, nodes, constants, states; how it is built, compiled and run.
+ *
+ * A value is a float32 or int64 tensor. Sequence values are [T][B][features...]: time first, so that a step is T = 1 and
+ * the recurrent ops read rows directly. Every file format lowers to this; formats/stack does for layer lists. */
+#ifndef RNND_GRAPH_H
+#define RNND_GRAPH_H
+
+#include "core/base/mem.h"
+#include "core/kernels/kernels.h"
+#include "core/rnnd.h"
+
+#define MAX_RANK 8
+enum dtype { DTYPE_F32, DTYPE_I64, DTYPE_BOOL };
+
+struct tensor { /* run-time value; data is borrowed from an arena, a constant or the caller */
+    enum dtype dtype;
+    int rank;
+    size_t dim[MAX_RANK];
+    void *data;
+};
+
+struct graph_value {
+    const char *name;
+    bool is_constant;
+    struct tensor constant;
+    /* what is known at load: -1 = free (T or B). rank -1 = not known before the run */
+    int rank;
+    int64_t dim[MAX_RANK];
+    enum dtype dtype;
+};
+
+enum attr_kind { ATTR_INT, ATTR_FLOAT, ATTR_STRING, ATTR_INTS, ATTR_FLOATS, ATTR_POINTER };
+struct attr { const char *name; enum attr_kind kind; int64_t i; float f; const char *s; const void *p; size_t count; };
+
+struct op;
+struct graph_node {
+    const struct op *op;
+    const char *name;
+    int input_count, output_count;
+    int *inputs, *outputs;      /* value numbers; -1 = an optional input that is absent */
+    struct attr *attrs; size_t attr_count;
+    void *prepared;             /* the op's own: packed weights, a cell */
+};
+
+/* A state: a value fed in at the start of a run and its successor read at the end, with width floats per sequence. */
+struct graph_state {
+    const char *name;
+    char kind;                  /* 'h', 'c', or 'x' for anything else */
+    int in, out;                /* value numbers, [B][width] */
+    size_t width;
+    const float *initial;       /* [width] or NULL = zeros */
+};
+
+struct graph {
+    struct arena arena;         /* names, attrs, constants */
+    const struct kernels *kernels;
+    struct graph_value *values; size_t value_count, value_cap;
+    struct graph_node *nodes;   size_t node_count, node_cap;
+    struct graph_state *states; size_t state_count, state_cap;
+    int *inputs;  size_t input_count;   /* [T][B][width] */
+    int *outputs; size_t output_count;  /* [T][B][width], or [1][B][width] for output last */
+    bool causal;                /* every op works step by step: sessions may carry the state */
+    const char *not_causal;     /* which node forbids it */
+    uint64_t parameters; size_t weight_bytes;
+};
+
+/* Building. Each returns a value or node number, or -1 when out of memory. */
+void graph_init(struct graph *g, const struct kernels *kernels);
+void graph_free(struct graph *g);
+int graph_value(struct graph *g, const char *name);
+int graph_constant(struct graph *g, const char *name, enum dtype dtype, int rank, const size_t *dim, const void *data); /* copies */
+struct graph_node *graph_node(struct graph *g, const struct op *op, const char *name, int input_count, int output_count);
+rnnd_code graph_add_input(struct graph *g, int value);
+rnnd_code graph_add_output(struct graph *g, int value);
+rnnd_code graph_add_state(struct graph *g, const char *name, char kind, int in, int out, size_t width, const float *initial);
+rnnd_code graph_attr_int(struct graph *g, struct graph_node *n, const char *name, int64_t v);
+rnnd_code graph_attr_float(struct graph *g, struct graph_node *n, const char *name, float v);
+rnnd_code graph_attr_pointer(struct graph *g, struct graph_node *n, const char *name, const void *p);
+const struct attr *graph_find_attr(const struct graph_node *n, const char *name);
+
+/* Checks every node, infers shapes, prepares weights; after this the graph is immutable. */
+rnnd_code graph_compile(struct graph *g, rnnd_error *err);
+
+/* Running. A run owns the scratch of one thread: sized once for max_rows sequences of max_steps steps. */
+struct graph_run;
+rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_steps, struct graph_run **out, rnnd_error *err);
+void graph_run_close(struct graph_run *run);
+/* One pass over T steps of B sequences. Row pointers: inputs[t*B + b] -> the network input row (all inputs side by side);
+ * outputs[t*B + b] likewise (output last: outputs[b] alone); state_in/out[b] -> all states of sequence b side by side, in
+ * state order (in place allowed). Grows its scratch only where T or B exceed what it was opened for. */
+rnnd_code graph_run(struct graph_run *run, size_t T, size_t B, const float *const *inputs, float *const *outputs,
+                    const float *const *state_in, float *const *state_out, rnnd_error *err);
+
+#endif

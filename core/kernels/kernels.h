@@ -1,0 +1,101 @@
+/* kernels.h -- the arithmetic: one table of functions per instruction set, all with the same bits.
+ *
+ * Rules that make them agree (core/README.md, "numerics"): every sum is one chain of fused multiply-adds in ascending k,
+ * starting from the value already in the accumulator; vectors run across units, never across k; activations are one
+ * fixed polynomial with explicit FMA; nothing calls libm. kernels_body.h is compiled once per row. */
+#ifndef RNND_KERNELS_H
+#define RNND_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LANES 16 /* units per block, in every row */
+
+enum act_kind { /* f(x), with alpha and beta as in the ONNX operators of the same name */
+    ACT_LINEAR, ACT_SIGMOID, ACT_TANH, ACT_RELU,
+    ACT_HARD_SIGMOID,     /* clip(alpha x + beta, 0, 1): 0.2/0.5 Keras 2 and ONNX, 1/6 and 0.5 Keras 3 and PyTorch */
+    ACT_LEAKY_RELU, ACT_ELU, ACT_SELU, ACT_SOFTPLUS, ACT_SOFTSIGN, ACT_THRESHOLDED_RELU, ACT_SCALED_TANH,
+    ACT_AFFINE, ACT_EXP, ACT_RELU6, ACT_HARD_TANH, ACT_SWISH, ACT_GELU, ACT_HARD_SWISH, ACT_MISH, ACT_ABS, ACT_COUNT
+};
+struct act { enum act_kind kind; float alpha, beta; };
+
+/* A weight matrix y = W x as the kernels read it: panels of nv*16 columns (outputs), [panel][k][nv][16].
+ * Gates packing: panel p holds units 16p..16p+15 of each of nv = G gates. Dense packing: 16*nv consecutive outputs. */
+struct packed {
+    size_t k;       /* inputs */
+    size_t nv;      /* vectors per panel, 1..4 */
+    size_t panels;
+    const float *w; /* 64-byte aligned, panels*k*nv*16 floats */
+};
+/* floats of an accumulator row for this matrix: panels*nv*16 */
+static inline size_t packed_width(const struct packed *p) { return p->panels * p->nv * LANES; }
+
+/* Floats needed by pack_*; 0 if it overflows. */
+size_t pack_gates_floats(size_t k, size_t gates, size_t units);
+size_t pack_dense_floats(size_t k, size_t outputs);
+/* w is row-major [gates*units][k], gate after gate (row stride `stride` floats); memory is the caller's, 64-byte aligned. */
+void pack_gates(struct packed *p, float *memory, const float *w, size_t stride, size_t k, size_t gates, size_t units);
+void pack_dense(struct packed *p, float *memory, const float *w, size_t stride, size_t k, size_t outputs);
+/* Spreads a bias [gates*units] (NULL = zeros) to the layout of an accumulator row, padding with 0. */
+void pack_gates_row(float *row, const float *bias, size_t gates, size_t units);
+
+/* Epilogues. All row arrays are [rows] pointers; accumulators in gates layout: [panel][gate][16]. Output rows are exact
+ * (hidden floats); inputs and outputs of the same row may be the same memory, different rows never overlap. */
+struct lstm_epilogue { /* gates i f g o; c' = f c + i g, h = o act_h(c') */
+    size_t hidden;
+    struct act gate, cell, out;  /* usually sigmoid, tanh, tanh */
+    const float *peephole;       /* [3][hidden] i f o, or NULL: i, f see c, o sees c' */
+    bool coupled_forget;         /* ONNX input_forget: f = 1 - i */
+    bool coupled_input;          /* CIFG: i = 1 - f */
+    float clip;                  /* of gate pre-activations, peephole term included; 0 = off */
+    float cell_clip;             /* of c' after the update; 0 = off */
+};
+struct gru_epilogue { /* gates r z n */
+    size_t hidden;
+    struct act gate, cell;
+    bool z_takes_new;            /* false: h = (1-z) n + z h.  true: h = (1-z) h + z n */
+    float clip;
+};
+
+struct kernels {
+    const char *name;
+    /* acc[r][*] = fma chain over k of w and x[r][0..k) on top of what acc[r] holds. x rows are exact: never read past k. */
+    void (*matmul)(const struct packed *w, size_t rows, const float *const *x, float *const *acc);
+    /* y = act(x), n floats; in place allowed. */
+    void (*activate)(struct act act, size_t n, const float *x, float *y);
+    void (*lstm)(const struct lstm_epilogue *e, size_t rows, float *const *acc, const float *const *c_prev,
+                 float *const *c, float *const *h);
+    /* GRU, reset after the product: acc holds r, z (x and h parts summed) and in gate 2 the h part W_hn h + b_hn;
+     * xn[r] (gates layout, only gate 2 is read) the x part of n. n = act(xn + r * acc.n). */
+    void (*gru_after)(const struct gru_epilogue *e, size_t rows, float *const *acc, float *const *xn,
+                      const float *const *h_prev, float *const *h);
+    /* GRU, reset before: first rh = act(acc.r) * h_prev from acc [panel][gate][16] with gates r z n (n holds the x part);
+     * then, after a matmul of rh with the n weights into nacc [panel][16], the update. z is kept in acc. */
+    void (*gru_reset)(const struct gru_epilogue *e, size_t rows, float *const *acc, const float *const *h_prev,
+                      float *const *rh);
+    void (*gru_before)(const struct gru_epilogue *e, size_t rows, float *const *acc, float *const *nacc,
+                       const float *const *h_prev, float *const *h);
+    /* over one row of n floats, one fixed order: lane sums of 16, then a fixed tree */
+    void (*softmax)(size_t n, const float *x, float *y);
+    void (*log_softmax)(size_t n, const float *x, float *y);
+    void (*layer_norm)(size_t n, const float *x, const float *gain, const float *bias, float epsilon, float *y);
+    /* y = a op b, n floats; scale_shift: y = fma(x, scale, shift) */
+    void (*add)(size_t n, const float *a, const float *b, float *y);
+    void (*sub)(size_t n, const float *a, const float *b, float *y);
+    void (*mul)(size_t n, const float *a, const float *b, float *y);
+    void (*scale_shift)(size_t n, const float *x, const float *scale, const float *shift, float *y);
+    bool (*finite)(size_t n, const float *x); /* none is NaN or infinite */
+};
+
+/* The best row for this processor, or the named one ("baseline", "avx2", "avx512"); NULL if it cannot run here. */
+const struct kernels *kernels_pick(const char *name);
+/* All rows that can run here, best first. */
+size_t kernels_list(const struct kernels *const **rows);
+
+/* Scalar functions with the same bits on every machine (libm's differ between processors). */
+double fixed_exp(double x);
+double fixed_log(double x);
+double fixed_normal_quantile(double p); /* inverse of the standard normal distribution, 0 < p < 1 */
+
+#endif

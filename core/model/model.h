@@ -1,0 +1,50 @@
+/* model.h -- inside a model: configuration, graph, state layout, and the hook through which a task shapes steps. */
+#ifndef RNND_MODEL_H
+#define RNND_MODEL_H
+
+#include "core/graph/graph.h"
+#include "core/model/config.h"
+#include "core/rnnd.h"
+
+struct rnnd_model {
+    rnnd_info info;
+    struct arena arena;          /* strings and tables of info */
+    struct config config;
+    struct graph graph;
+    const struct kernels *kernels;
+    const struct task *task;
+    size_t network_inputs, network_outputs; /* floats of one step's row */
+    /* one state's bytes: header | recurrent states (or the ring of a sliding model) | the task's part */
+    size_t recurrent_offset, recurrent_floats, task_offset, task_bytes, state_bytes;
+};
+
+/* The head of every state. Padding is zero, so that memcmp and digests are honest. */
+struct state_header {
+    uint64_t steps;              /* rows consumed since reset */
+};
+
+/* What a task adds around the network. Each task has one; tasks/tasks.c lists them. */
+struct task {
+    const char *name;            /* "raw", "text", "series" */
+    rnnd_task id;
+    /* after config and graph are there: verify widths, fill info (input_width, output_width, ...), size task_bytes */
+    rnnd_code (*attach)(struct rnnd_model *m, rnnd_error *err);
+    void (*reset)(const struct rnnd_model *m, void *task_state);
+    /* a step's input row to a network row; advances causal statistics in task_state. MISMATCH leaves it untouched */
+    rnnd_code (*before)(const struct rnnd_model *m, void *task_state, const float *input, float *network_row,
+                        rnnd_error *err);
+    /* the network's output row to the step's output row (NULL = not wanted); may keep the row in task_state */
+    void (*after)(const struct rnnd_model *m, void *task_state, const float *network_row, float *output);
+    void (*detach)(struct rnnd_model *m); /* optional: frees what attach took */
+};
+
+/* Opens with a given task table (NULL-terminated); rnnd_model_open() passes tasks.c's. */
+rnnd_code model_open_memory(const void *data, size_t bytes, const char *name, const rnnd_options *options,
+                            const struct task *const *tasks, rnnd_model **out, rnnd_error *err);
+rnnd_code model_open_file(const char *path, const rnnd_options *options, const struct task *const *tasks,
+                          rnnd_model **out, rnnd_error *err);
+
+/* Stepping the network with the task around it: behind rnnd_step. */
+void *model_task_state(const rnnd_model *m, void *state);
+
+#endif

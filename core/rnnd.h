@@ -1,0 +1,313 @@
+/* rnnd.h -- the whole public interface of librnnd: open recurrent models, step and keep their states.
+ *
+ * The three things there are:
+ *   rnnd_model      what a file became: immutable, shared by any number of threads.
+ *   state           one sequence's memory: rnnd_state_bytes() flat, pointer-free bytes that the caller owns.
+ *                   Copying them is a fork, writing them down a snapshot, memcmp() a comparison.
+ *   rnnd_workspace  scratch of one thread for one model, so that stepping never allocates.
+ *
+ * One answer: a model, a state and an input give the same bits whatever the batch, its neighbours, the thread, the
+ * path (step or window) and the instruction set.
+ *
+ * Every call that can fail returns an rnnd_code and, if `err` is not NULL, one sentence there. The library never
+ * exits, prints or reads the environment. A failed call leaves states as they were, where not said otherwise. */
+#ifndef RNND_H
+#define RNND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RNND_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define RNND_API __attribute__((visibility("default")))
+#else
+#define RNND_API
+#endif
+
+/* ---- errors --------------------------------------------------------------------------------------------------- */
+
+/* code, name on the wire, HTTP status a server answers with */
+#define RNND_CODES(X)                                                                                                 \
+    X(OK, "ok", 200)                                                                                                  \
+    X(INVALID, "invalid_request", 400)       /* malformed argument or text */                                         \
+    X(NOT_FOUND, "not_found", 404)           /* no such file, session, model */                                       \
+    X(CONFLICT, "conflict", 409)             /* state of things forbids it: wrong step, wrong model */                \
+    X(GONE, "gone", 410)                     /* was there, is no more */                                              \
+    X(TOO_LARGE, "too_large", 413)           /* over a stated limit */                                                \
+    X(UNSUPPORTED, "unsupported", 422)       /* understood, but not something this model or build can do */           \
+    X(MISMATCH, "mismatch", 422)             /* shape, width or range does not fit the model */                       \
+    X(CORRUPT, "corrupt", 422)               /* damaged or hostile bytes */                                           \
+    X(NOT_FINITE, "not_finite", 500)         /* the model computed NaN or infinity */                                 \
+    X(IO, "io_error", 500)                   /* reading or writing failed */                                          \
+    X(INTERNAL, "internal", 500)             /* a bug of ours */                                                      \
+    X(NO_MEMORY, "no_memory", 503)                                                                                    \
+    X(BUSY, "busy", 503)                     /* loading, draining, full: try again */
+
+typedef enum rnnd_code {
+#define RNND_X(code, text, status) RNND_##code,
+    RNND_CODES(RNND_X)
+#undef RNND_X
+} rnnd_code;
+
+typedef struct rnnd_error {
+    rnnd_code code;
+    char message[504]; /* one sentence: the thing, what was wanted, what was found */
+    char param[64];    /* the field, tensor or argument it is about, or "" */
+} rnnd_error;
+
+RNND_API const char *rnnd_code_name(rnnd_code code); /* "not_found" */
+RNND_API int rnnd_code_http_status(rnnd_code code);  /* 404 */
+RNND_API const char *rnnd_version(void);
+/* "avx512", "avx2" or "baseline": the kernel row this processor gets */
+RNND_API const char *rnnd_kernel_row(void);
+
+/* ---- models --------------------------------------------------------------------------------------------------- */
+
+typedef struct rnnd_model rnnd_model;
+
+typedef enum rnnd_task { RNND_RAW, RNND_TEXT, RNND_SERIES } rnnd_task;
+/* carry: a step advances (h, c). sliding: the state is a ring of the last `window` inputs, and every step answers what
+ * the whole network says of that window from its initial state. */
+typedef enum rnnd_mode { RNND_CARRY, RNND_SLIDING } rnnd_mode;
+
+typedef struct rnnd_port { /* one named input or output of the network */
+    const char *name;
+    size_t width; /* floats per time step */
+    bool is_ids;  /* inputs: whole numbers 0 .. limit-1, one float each */
+    size_t limit;
+} rnnd_port;
+
+typedef struct rnnd_layer { /* one row of the architecture table, for people */
+    const char *type, *name;
+    size_t inputs, outputs;
+    uint64_t parameters;
+    const char *detail; /* "reset before, hard_sigmoid, bidirectional concat" or "" */
+} rnnd_layer;
+
+/* Everything a caller may ask about a model; borrowed from it, valid until rnnd_model_close(). */
+typedef struct rnnd_info {
+    const char *name;        /* from the configuration, else the file's stem */
+    const char *format;      /* "rnnd-1" */
+    const char *description; /* or "" */
+    const char *license, *data;
+    const char *digest;      /* 32 hex digits over weights and configuration: the fingerprint states carry */
+    const char *metrics;     /* JSON object text, or "{}" */
+    const char *config;      /* the configuration as JSON text */
+    rnnd_task task;
+    rnnd_mode mode;
+    size_t window;           /* sliding: inputs kept; 0 in carry mode */
+    bool output_last;        /* a window answers its last step only */
+    bool streamable;         /* sessions can step it */
+    const char *not_streamable; /* why not, or "" */
+    const rnnd_port *inputs, *outputs;
+    size_t input_count, output_count;
+    size_t input_width;      /* floats of one step's input row: all inputs side by side */
+    size_t output_width;     /* floats of one step's output row (series: one per channel, original units) */
+    const rnnd_layer *layers;
+    size_t layer_count;
+    uint64_t parameters;
+    size_t weight_bytes, state_bytes;
+    size_t state_layers;     /* hidden states in PyTorch's sense: sum over recurrent layers of directions */
+    size_t state_hidden;     /* their common width, or 0 where they differ */
+    size_t h_width, c_width; /* floats of all h and of all c of one sequence; c_width 0 without LSTM */
+    /* text */
+    size_t vocabulary;
+    const char *tokenizer;   /* "bytes", "chars" or "" */
+    bool chat;               /* has a chat template */
+    /* series */
+    const char *const *channels;
+    size_t channel_count;
+    size_t horizon;          /* trained horizon */
+    size_t warmup;           /* steps before a forecast is honest */
+    const float *quantiles;  /* trained quantiles, ascending */
+    size_t quantile_count;
+    const char *frequency;   /* "30min" or "" */
+} rnnd_info;
+
+typedef struct rnnd_options {
+    const char *kernel_row; /* NULL: the best for this processor; a name forces one (tests) */
+    const char *config;     /* configuration JSON that overrides the file's own and any side file, or NULL */
+} rnnd_options;
+
+/* Opens a model file: NAME.safetensors with its configuration inside, or with NAME.rnnd.json beside it. `options` may
+ * be NULL. Golden vectors of the file are checked. The model is owned by the caller. */
+RNND_API rnnd_code rnnd_model_open(const char *path, const rnnd_options *options, rnnd_model **out, rnnd_error *err);
+/* The same from memory; `data` is not needed after the call. `name` is what an unnamed model is called. */
+RNND_API rnnd_code rnnd_model_open_memory(const void *data, size_t bytes, const char *name,
+                                          const rnnd_options *options, rnnd_model **out, rnnd_error *err);
+RNND_API void rnnd_model_close(rnnd_model *model);
+RNND_API const rnnd_info *rnnd_model_info(const rnnd_model *model);
+
+/* ---- states --------------------------------------------------------------------------------------------------- */
+
+/* Bytes of one state. States must be aligned to 8 bytes. */
+RNND_API size_t rnnd_state_bytes(const rnnd_model *model);
+/* The model's initial state (zeros, or trained), step 0. */
+RNND_API void rnnd_state_reset(const rnnd_model *model, void *state);
+RNND_API uint64_t rnnd_state_step(const rnnd_model *model, const void *state);
+/* Reads and sets h [h_width] and c [c_width] (layer after layer, forward before reverse); c may be NULL. Carry mode
+ * only. */
+RNND_API rnnd_code rnnd_state_get_hc(const rnnd_model *model, const void *state, float *h, float *c, rnnd_error *err);
+RNND_API rnnd_code rnnd_state_set_hc(const rnnd_model *model, void *state, const float *h, const float *c,
+                                     rnnd_error *err);
+/* A portable blob: magic, version, model digest, precision, step, layout, the state's bytes, checksum. save needs
+ * rnnd_state_blob_bytes(); load refuses other models (CONFLICT) and damage (CORRUPT) and then leaves `state` alone. */
+RNND_API size_t rnnd_state_blob_bytes(const rnnd_model *model);
+RNND_API void rnnd_state_save(const rnnd_model *model, const void *state, void *blob);
+RNND_API rnnd_code rnnd_state_load(const rnnd_model *model, const void *blob, size_t bytes, void *state,
+                                   rnnd_error *err);
+/* 64-bit digest of the state's content (equal states, equal digests). */
+RNND_API uint64_t rnnd_state_digest(const rnnd_model *model, const void *state);
+
+/* ---- stepping ------------------------------------------------------------------------------------------------- */
+
+typedef struct rnnd_workspace rnnd_workspace;
+/* Scratch for up to max_rows states a step. One thread uses it at a time. The model must outlive it. */
+RNND_API rnnd_code rnnd_workspace_open(const rnnd_model *model, size_t max_rows, rnnd_workspace **out,
+                                       rnnd_error *err);
+RNND_API void rnnd_workspace_close(rnnd_workspace *ws);
+
+typedef struct rnnd_step_row {
+    void *state;        /* advanced in place; distinct states in distinct rows */
+    const float *input; /* [input_width]; series: original units, NaN = missing */
+    float *output;      /* [output_width], or NULL; text: logits; series: the next step's prediction */
+    rnnd_code code;     /* result: OK, MISMATCH (an id out of range; state untouched) or NOT_FINITE (state advanced:
+                           the caller restores its copy) */
+} rnnd_step_row;
+
+/* Advances n states by one step each, as one batch. n > max_rows runs in several. Returns the first row's failure,
+ * the other rows are computed all the same. Never allocates. */
+RNND_API rnnd_code rnnd_step(rnnd_workspace *ws, rnnd_step_row *rows, size_t n, rnnd_error *err);
+
+/* A batch of whole windows from given or initial states, PyTorch's `out, (hn, cn) = net(x, (h0, c0))`. Works for every
+ * model that loads, streamable or not. No task processing: series models are fed network inputs as they are. */
+typedef struct rnnd_window {
+    size_t batch, steps;
+    const float *inputs;  /* [batch][steps][network input width] */
+    const float *h0, *c0; /* [state_layers][batch][state_hidden], or NULL */
+    float *outputs;       /* [batch][steps or 1][network output width] */
+    float *hn, *cn;       /* as h0, c0, or NULL */
+} rnnd_window;
+RNND_API size_t rnnd_window_input_width(const rnnd_model *model);
+RNND_API size_t rnnd_window_output_width(const rnnd_model *model);
+RNND_API rnnd_code rnnd_run_window(rnnd_workspace *ws, const rnnd_window *window, rnnd_error *err);
+
+/* ---- text ----------------------------------------------------------------------------------------------------- */
+
+/* Ids of a text. Writes at most `cap`, sets *count to all there are. A symbol outside the vocabulary is MISMATCH,
+ * naming it and its place. */
+RNND_API rnnd_code rnnd_tokenize(const rnnd_model *model, const char *text, size_t bytes, int32_t *ids, size_t cap,
+                                 size_t *count, rnnd_error *err);
+/* The bytes of one token, borrowed; NULL for an id out of range. */
+RNND_API const char *rnnd_token_bytes(const rnnd_model *model, int32_t id, size_t *bytes);
+/* log-probabilities of a logits row, [vocabulary]; the one algorithm behind logprobs and score. */
+RNND_API void rnnd_log_softmax(const rnnd_model *model, const float *logits, float *logprobs);
+
+typedef struct rnnd_logit_bias { int32_t id; float bias; } rnnd_logit_bias;
+
+typedef struct rnnd_sampling { /* RNND_SAMPLING_DEFAULTS below */
+    float temperature;       /* 0 = the most likely token */
+    int top_k;               /* 0 = off */
+    float top_p, min_p;      /* 1, 0 = off */
+    float frequency_penalty, presence_penalty, repetition_penalty; /* 0, 0, 1 = off; counted over generated tokens */
+    const rnnd_logit_bias *bias; /* borrowed during open */
+    size_t bias_count;
+    bool seeded;             /* false: go on with the generator in the state */
+    uint64_t seed;
+    int logprobs;            /* how many alternatives to report per token, -1 = none at all */
+} rnnd_sampling;
+#define RNND_SAMPLING_DEFAULTS { 1.0f, 0, 1.0f, 0.0f, 0.0f, 0.0f, 1.0f, NULL, 0, false, 0, -1 }
+
+typedef struct rnnd_generate_params {
+    const int32_t *prompt;   /* ids fed before the first sample, borrowed during open */
+    size_t prompt_count;     /* 0 only where the state already holds a last output */
+    int64_t max_tokens;      /* -1 = until stopped */
+    int64_t min_bytes;       /* stop strings and turn ends are not honoured before */
+    const char *const *stop; /* strings, across token borders; not part of the text */
+    size_t stop_count;
+    bool feed_stop;          /* feed the token that completed a stop to the state too, so that a next turn starts clean */
+    bool echo;               /* give out the prompt's text first */
+    bool score_prompt;       /* log-probabilities of the prompt's tokens too (echo + logprobs, score) */
+    rnnd_sampling sampling;
+} rnnd_generate_params;
+
+typedef enum rnnd_finish { RNND_RUNNING, RNND_STOP, RNND_LENGTH } rnnd_finish;
+
+typedef struct rnnd_alternative { int32_t id; float logprob; } rnnd_alternative;
+
+typedef struct rnnd_token { /* one token given out */
+    int32_t id;
+    bool from_prompt;
+    bool has_logprob;        /* false for the first prompt token of a fresh state */
+    float logprob;           /* before temperature, bias and penalties */
+    const rnnd_alternative *alternatives; /* most likely first, borrowed until the next read */
+    size_t alternative_count;
+} rnnd_token;
+
+/* One text being generated. It is a partner of the stepping loop: whoever steps asks it for the next input row and hands
+ * it the output row; text comes out in whole UTF-8 characters, held back while it may begin a stop string. It
+ * touches `state` only for the sampler's generator. */
+typedef struct rnnd_generation rnnd_generation;
+RNND_API rnnd_code rnnd_generation_open(const rnnd_model *model, const rnnd_generate_params *params, void *state,
+                                        rnnd_generation **out, rnnd_error *err);
+RNND_API void rnnd_generation_close(rnnd_generation *g);
+/* The next token to feed, as an input row; false when nothing more is to be stepped. */
+RNND_API bool rnnd_generation_input(rnnd_generation *g, float *row);
+/* The logits that step gave. */
+RNND_API void rnnd_generation_output(rnnd_generation *g, const float *logits);
+/* Text that is ready, borrowed until the next call; NULL and 0 if none. After the end it flushes what is held back;
+ * bytes that are no UTF-8 come out as U+FFFD. */
+RNND_API const char *rnnd_generation_text(rnnd_generation *g, size_t *bytes);
+/* The next token behind the text given out so far; false if none. */
+RNND_API bool rnnd_generation_token(rnnd_generation *g, rnnd_token *token);
+RNND_API rnnd_finish rnnd_generation_finish(const rnnd_generation *g);
+RNND_API size_t rnnd_generation_count(const rnnd_generation *g); /* tokens sampled so far */
+
+/* The prompt text of a chat, by the model's template. continues: the turns follow a kept state, so no system text and
+ * no opening is put first. Writes at most cap bytes, sets *bytes to all; ends where the assistant begins to speak. */
+typedef enum rnnd_role { RNND_SYSTEM, RNND_USER, RNND_ASSISTANT } rnnd_role;
+typedef struct rnnd_message { rnnd_role role; const char *text; size_t bytes; } rnnd_message;
+RNND_API rnnd_code rnnd_chat_prompt(const rnnd_model *model, const rnnd_message *messages, size_t count,
+                                    bool continues, char *out, size_t cap, size_t *bytes, rnnd_error *err);
+/* The template's end of turn: stop strings (borrowed) and the least number of bytes before one counts. */
+RNND_API size_t rnnd_chat_stops(const rnnd_model *model, const char *const **stops, size_t *min_bytes);
+
+/* ---- series --------------------------------------------------------------------------------------------------- */
+
+typedef struct rnnd_forecast_params {
+    size_t horizon;          /* steps ahead, >= 1 */
+    const float *quantiles;  /* ascending, inside (0, 1); [quantile_count] */
+    size_t quantile_count;
+    size_t samples;          /* sample paths, 0 = none */
+    uint64_t seed;
+} rnnd_forecast_params;
+
+typedef struct rnnd_forecast_out { /* caller's buffers, original units; any may be NULL */
+    float *mean;             /* [horizon][channels] */
+    float *quantiles;        /* [quantile_count][horizon][channels]; never cross */
+    float *samples;          /* [samples][horizon][channels] */
+} rnnd_forecast_out;
+
+/* A forecast being computed from a copy of `state`, in slices, so that it can share a thread with others. Refused
+ * before warm-up (MISMATCH: needed and given). Beyond the trained horizon the model is fed its own medians. */
+typedef struct rnnd_forecast rnnd_forecast;
+RNND_API rnnd_code rnnd_forecast_open(const rnnd_model *model, const void *state, const rnnd_forecast_params *params,
+                                      rnnd_forecast **out, rnnd_error *err);
+/* Advances by at most `rows` steps of any path; *done tells whether it is complete. */
+RNND_API rnnd_code rnnd_forecast_work(rnnd_forecast *f, rnnd_workspace *ws, size_t rows, bool *done, rnnd_error *err);
+/* Copies the answer out. NOT_FINITE names the step. */
+RNND_API rnnd_code rnnd_forecast_read(const rnnd_forecast *f, const rnnd_forecast_out *out, rnnd_error *err);
+RNND_API void rnnd_forecast_close(rnnd_forecast *f);
+/* Missing values filled in so far in this state, by the model's policy. */
+RNND_API uint64_t rnnd_state_imputed(const rnnd_model *model, const void *state);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
