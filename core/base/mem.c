@@ -46,13 +46,13 @@ void *mem_alloc(size_t count, size_t size)
 {
     size_t bytes;
 
-    if (must_fail() || !size_mul(count, size, &bytes)) return NULL;
+    if (must_fail() || !size_mul(count, size, &bytes) || bytes > PTRDIFF_MAX) return NULL;
     return calloc(1, bytes ? bytes : 1);
 }
 
 void *mem_resize(void *p, size_t bytes)
 {
-    if (must_fail()) return NULL;
+    if (must_fail() || bytes > PTRDIFF_MAX) return NULL;
     return realloc(p, bytes ? bytes : 1);
 }
 
@@ -62,8 +62,8 @@ void *mem_aligned(size_t bytes)
     size_t rounded, align = bytes >= HUGE_PAGE ? HUGE_PAGE : CACHE_LINE;
     void *p;
 
-    if (must_fail() || !size_add(bytes, CACHE_LINE - 1, &rounded)) return NULL;
-    rounded &= ~(size_t)(CACHE_LINE - 1);
+    if (must_fail() || bytes > PTRDIFF_MAX - CACHE_LINE) return NULL;
+    rounded = (bytes + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
     if (rounded == 0) rounded = CACHE_LINE;
     if (posix_memalign(&p, align, rounded) != 0) return NULL;
     if (align == HUGE_PAGE) (void)madvise(p, rounded & ~(HUGE_PAGE - 1), MADV_HUGEPAGE); /* advice: may be refused */
