@@ -1,0 +1,44 @@
+/* app.h -- what the handlers share: the server's parts and its limits; small helpers of every resource. */
+#ifndef SERVER_APP_H
+#define SERVER_APP_H
+
+#include "core/rnnd.h"
+#include "server/engine/batch.h"
+#include "server/engine/registry.h"
+#include "server/engine/sessions.h"
+#include "server/http/http.h"
+#include "server/http/json.h"
+
+struct app {
+    struct http_server *http;
+    struct batch *batch;
+    struct sessions *sessions;
+    struct registry *registry;
+    double started_unix;
+    /* limits */
+    size_t json_depth, steps_limit, samples_limit, horizon_factor, tokens_limit, many_limit;
+};
+
+/* Handlers: <method>_<resource>, one file per resource, listed in server/routes.c. Path parts: http_param(r, i). */
+typedef void (*app_handler)(struct app *app, struct http_request *r);
+
+/* Answers with the error's own status and sentence; code_name NULL = the rnnd_code's name ("step_conflict" etc. where
+ * the contract has its own). */
+void app_error(struct http_request *r, const rnnd_error *err, const char *code_name);
+void app_answer_json(struct http_request *r, int status, struct json_out *o); /* answers and frees o */
+/* Body as a JSON object; answers the error itself and returns NULL. */
+struct json_doc *app_json_body(struct app *app, struct http_request *r);
+/* The model named in `object`.model, or the only one of that task (-1 = any); answers the error itself, NULL then. */
+struct model *app_model(struct app *app, struct http_request *r, const struct json *object, int task);
+/* The session of a path part or body; answers 404 (printing the create line) or 410 itself, NULL then. */
+struct session *app_session(struct app *app, struct http_request *r, const char *id);
+/* step, Idempotency-Key, x-stainless-retry-count and the body's hash; answers 400 itself, false then. */
+bool app_session_request(struct http_request *r, const struct json *body, struct session_request *out);
+void app_put_session(struct json_out *o, const struct session_view *view); /* the session object, with {} */
+bool app_wants(const struct http_request *r, const char *content_type);    /* Accept names it (not just by wildcard) */
+/* Small scan of optional fields: true and *out unchanged when absent or null; false after answering 400 naming the field. */
+bool app_opt_int(struct http_request *r, const struct json *o, const char *key, int64_t min, int64_t max, int64_t *out);
+bool app_opt_number(struct http_request *r, const struct json *o, const char *key, double min, double max, double *out);
+bool app_opt_bool(struct http_request *r, const struct json *o, const char *key, bool *out);
+
+#endif

@@ -1,0 +1,71 @@
+/* batch.h -- the one queue and the one place that steps models: every tick takes what is ready, as one batch.
+ *
+ * A job is one sequence being stepped (a session's request, a prompt being fed and continued, a series) or a piece of
+ * work done in slices (a window, a forecast). At each tick every ready step job of a model gives its next input row; all
+ * rows are stepped together; each job gets its output row. Jobs of any length join and leave between any two ticks; there
+ * is no padding and no waiting for company. Where a tick runs is decided in batch_after_poll(): small ready work
+ * on the loop thread itself, the rest on the compute thread (a blocked hand-over costs more than a small step).
+ *
+ * Ownership: from batch_submit() until `done` runs, job and job->state belong to the engine. input, output and work run on
+ * whichever thread ticks; progress and done on the loop thread. */
+#ifndef SERVER_BATCH_H
+#define SERVER_BATCH_H
+
+#include <stdatomic.h>
+
+#include "core/rnnd.h"
+#include "server/engine/registry.h"
+
+struct batch;
+struct job;
+
+enum job_next { JOB_READY, JOB_FINISHED, JOB_WAIT }; /* WAIT: a slow client; batch_wake() makes it ready again */
+
+struct job_type {
+    const char *name;
+    /* step jobs */
+    enum job_next (*input)(struct job *j, float *row);        /* the next input row */
+    rnnd_code (*output)(struct job *j, const float *row, rnnd_error *err); /* not OK ends the job with that error */
+    /* work jobs (input and output NULL): one slice; sets *done */
+    rnnd_code (*work)(struct job *j, rnnd_workspace *ws, bool *done, rnnd_error *err);
+    /* loop thread */
+    void (*progress)(struct job *j);                          /* optional: after ticks that called batch_notify(j) */
+    void (*done)(struct job *j);                              /* once, last: look at j->code */
+};
+
+struct job {
+    const struct job_type *type;
+    struct model *model;
+    void *state;              /* step jobs: advanced in place */
+    uint64_t tokens;          /* for the metrics: counted by the caller's callbacks */
+    rnnd_code code;           /* result */
+    rnnd_error error;
+    uint64_t steps_done;      /* steps taken so far */
+    /* engine's own */
+    atomic_bool cancelled;
+    bool wants_progress, waiting, queued_done;
+    double submitted, started;
+    struct job *next, *next_event;
+};
+
+/* wake: called on the compute thread once per tick that has events for the loop (it must cause batch_events() to run on
+ * the loop thread). */
+rnnd_code batch_start(size_t queue_limit, void (*wake)(void *context), void *context, struct batch **out,
+                      rnnd_error *err);
+void batch_stop(struct batch *b); /* all jobs must be done */
+
+/* Loop thread. BUSY when the queue is full (the job is not taken). */
+rnnd_code batch_submit(struct batch *b, struct job *j, rnnd_error *err);
+void batch_cancel(struct batch *b, struct job *j);  /* ends at its next step; done comes with code GONE */
+void batch_wake(struct batch *b, struct job *j);    /* a waiting job may go on */
+void batch_after_poll(struct batch *b);             /* decides where the next tick runs */
+void batch_events(struct batch *b);                 /* delivers progress and done */
+size_t batch_depth(const struct batch *b);          /* jobs inside */
+
+/* From output() or work(): progress is wanted. */
+void batch_notify(struct job *j);
+
+/* Test hook: no tick runs until n jobs wait (0 = off); then they run as one. */
+void batch_hold(struct batch *b, size_t n);
+
+#endif
