@@ -8,8 +8,10 @@
 enum scaler_kind { SCALER_NONE, SCALER_STANDARD, SCALER_MINMAX, SCALER_LOG1P, SCALER_ASINH };
 struct channel_config {
     const char *name;
-    enum scaler_kind scaler;     /* STANDARD: (x - a)/b; MINMAX: (x - a)/(b - a); LOG1P: (log1p(x) - a)/b; ASINH likewise */
-    float a, b;
+    enum scaler_kind scaler;     /* STANDARD: (x - a)/b; MINMAX: (x - a)/(b - a); LOG1P: (log1p(x/unit) - a)/b; ASINH
+                                    likewise */
+    float a, b;                  /* default 0, 1 */
+    float unit;                  /* default 1: LOG1P and ASINH are nearly straight below it, logarithmic above */
     bool clamp_min, clamp_max; float min, max; /* bounds of every answer, original units */
 };
 enum baseline_kind { BASELINE_NONE, BASELINE_LAST, BASELINE_SEASONAL };
@@ -17,7 +19,9 @@ enum missing_policy { MISSING_PREDICTION, MISSING_LAST, MISSING_REFUSE };
 /* one float per channel of the network's input row, in this order */
 enum feature_kind { FEATURE_VALUE,     /* scaled value, minus the running mean and over the running scale if there is one */
                     FEATURE_BASELINE,  /* what the baseline said of this step, same units */
-                    FEATURE_RESIDUAL,  /* value - baseline */
+                    FEATURE_RESIDUAL,  /* value - baseline, `lag` steps ago (0 = this step); 0 before there was one */
+                    FEATURE_LEVEL,     /* exponential mean of the residual, `lag` steps its time constant */
+                    FEATURE_SPREAD,    /* the same of the residual's absolute value; both count from a full baseline on */
                     FEATURE_NEXT_BASELINE, /* what the baseline says `lag` steps ahead (1 = the next step) */
                     FEATURE_LAG,       /* value `lag` steps ago; 0 before there was one */
                     FEATURE_MISSING }; /* 1 where the value was filled in, else 0 */
@@ -25,7 +29,8 @@ struct feature_config { enum feature_kind kind; size_t lag; };
 
 struct series_config {
     struct channel_config *channels; size_t channel_count;
-    enum baseline_kind baseline; size_t period; /* seasonal: ring of the last `period` scaled values */
+    enum baseline_kind baseline; size_t period; /* seasonal: ring of `period` scaled values, one per phase */
+    float smoothing;             /* seasonal: ring[phase] += smoothing * (value - ring[phase]); default 1 = the last value */
     float running_decay;         /* running mean and scale with this decay per step; 0 = none */
     enum missing_policy missing; size_t missing_limit; /* longest run filled in; 0 = any */
     struct feature_config *features; size_t feature_count;
