@@ -237,7 +237,8 @@ typedef struct rnnd_generate_params {
     rnnd_sampling sampling;
 } rnnd_generate_params;
 
-typedef enum rnnd_finish { RNND_RUNNING, RNND_STOP, RNND_LENGTH } rnnd_finish;
+/* RUNNING as long as there is something to step. FAILED: no memory left for text that nobody reads. */
+typedef enum rnnd_finish { RNND_RUNNING, RNND_STOP, RNND_LENGTH, RNND_FAILED } rnnd_finish;
 
 typedef struct rnnd_alternative { int32_t id; float logprob; } rnnd_alternative;
 
