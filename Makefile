@@ -49,7 +49,7 @@ ALL_CFLAGS  = $(BASE_CFLAGS) $(CFLAGS)
 
 CORE_LIBS   = -lcjson -lxxhash -lm
 SERVER_LIBS = -lmicrohttpd -linih
-TEST_LIBS   = -lcmocka
+TEST_LIBS   = -lcmocka -Wl,--as-needed -lcurl
 
 CORE_SRC   := $(filter-out core/cli/%,$(wildcard core/*/*.c))
 CLI_SRC    := $(wildcard core/cli/*.c)
@@ -91,12 +91,15 @@ TESTS_SERVER := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/server/test_*
 TEST_LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/lib/*.c))
 NOMAIN_OBJ   := $(filter-out $(B)/obj/server/main.o,$(SERVER_OBJ)) $(CLI_OBJ)
 
-$(TESTS_CORE): $(B)/tests/%: $(B)/obj/tests/%.o $(TEST_LIB_OBJ) $(B)/librnnd.a
+# what tests share, as an archive: a test gets (and links libcurl for) only what it uses
+$(B)/libtest.a: $(TEST_LIB_OBJ)
+	@rm -f $@; ar rcs $@ $^
+$(TESTS_CORE): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a $(B)/librnnd.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $^ -o $@ $(TEST_LIBS) $(CORE_LIBS)
-$(TESTS_SERVER): $(B)/tests/%: $(B)/obj/tests/%.o $(TEST_LIB_OBJ) $(NOMAIN_OBJ) $(B)/librnnd.a
+$(TESTS_SERVER): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a $(NOMAIN_OBJ) $(B)/librnnd.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $^ -o $@ $(TEST_LIBS) $(SERVER_LIBS) -lcurl $(CORE_LIBS)
+	$(CC) $(ALL_CFLAGS) $^ -o $@ $(TEST_LIBS) $(SERVER_LIBS) $(CORE_LIBS)
 
 .PHONY: unit
 unit: $(TESTS_CORE) $(TESTS_SERVER)
