@@ -17,6 +17,8 @@ struct app {
     double started_unix;
     /* limits */
     size_t json_depth, steps_limit, samples_limit, horizon_factor, tokens_limit, many_limit;
+    size_t memory_limit_bytes;   /* of all sessions, as sessions.c keeps it; for the metrics */
+    bool test_hooks;             /* POST /test/... answers (tests of the server itself) */
 };
 
 /* Handlers: <method>_<resource>, one file per resource, listed in server/routes.c. Path parts: http_param(r, i). */

@@ -1,0 +1,140 @@
+/* routes.c -- everything the server answers, in one table, and the search through it. */
+#include "server/routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "server/api/handlers.h"
+
+/* clang-format off */
+static const struct route routes[] = {
+    /* sessions: state that lives here, stepped one request after another */
+    {"POST",   "/v1/sessions",                post_sessions},
+    {"GET",    "/v1/sessions",                get_sessions},
+    {"GET",    "/v1/sessions/{id}",           get_session},
+    {"DELETE", "/v1/sessions/{id}",           delete_session},
+    {"POST",   "/v1/sessions/{id}/steps",     post_session_steps},
+    {"POST",   "/v1/sessions/{id}/reset",     post_session_reset},
+    {"POST",   "/v1/sessions/{id}/fork",      post_session_fork},
+    {"POST",   "/v1/sessions/{id}/rewind",    post_session_rewind},
+    {"GET",    "/v1/sessions/{id}/state",     get_session_state},
+    {"PUT",    "/v1/sessions/{id}/state",     put_session_state},
+    {"POST",   "/v1/steps",                   post_steps},
+    /* models, whole windows, forecasts */
+    {"GET",    "/v1/models",                  get_models},
+    {"GET",    "/v1/models/{model}",          get_model},
+    {"POST",   "/v1/models/{model}:predict",  post_predict},
+    {"POST",   "/v1/forecast",                post_forecast},
+    /* text, as OpenAI's clients send it */
+    {"POST",   "/v1/completions",             post_completions},
+    {"POST",   "/v1/chat/completions",        post_chat_completions},
+    {"POST",   "/v1/score",                   post_score},
+    {"POST",   "/tokenize",                   post_tokenize},
+    {"POST",   "/detokenize",                 post_detokenize},
+    /* operations */
+    {"GET",    "/health",                     get_health},
+    {"GET",    "/livez",                      get_livez},
+    {"GET",    "/readyz",                     get_readyz},
+    {"GET",    "/metrics",                    get_metrics},
+    /* the page */
+    {"GET",    "/",                           get_page},
+    {"GET",    "/ui/{file}",                  get_page},
+    /* tests of the server itself, only with --test-hooks */
+    {"POST",   "/test/hold",                  post_test_hold},
+};
+/* clang-format on */
+
+size_t routes_list(const struct route **table)
+{
+    *table = routes;
+    return sizeof routes / sizeof *routes;
+}
+
+/* One segment against one pattern segment: literals around at most one {..}, which takes one character or more. */
+static bool match_segment(const char *pattern, size_t pattern_bytes, const char *segment, size_t bytes,
+                          const char **taken, size_t *taken_bytes)
+{
+    const char *open = memchr(pattern, '{', pattern_bytes);
+    *taken = NULL;
+    if (!open) return pattern_bytes == bytes && !memcmp(pattern, segment, bytes);
+    const char *close = memchr(open, '}', pattern_bytes - (size_t)(open - pattern));
+    size_t head = (size_t)(open - pattern), tail = (size_t)(pattern + pattern_bytes - (close + 1));
+    if (bytes < head + tail + 1) return false;
+    if (memcmp(segment, pattern, head) || memcmp(segment + bytes - tail, close + 1, tail)) return false;
+    *taken = segment + head;
+    *taken_bytes = bytes - head - tail;
+    return true;
+}
+
+/* *literals counts the bytes matched by themselves: of two patterns that match, the more literal one is meant. */
+static bool match_path(const char *pattern, const char *path, struct route_match *m, size_t *literals)
+{
+    size_t text_used = 0;
+    m->count = 0;
+    *literals = strlen(path);
+    while (*pattern == '/' && *path == '/') {
+        const char *taken;
+        size_t pattern_bytes = strcspn(++pattern, "/"), bytes = strcspn(++path, "/"), taken_bytes = 0;
+        if (!match_segment(pattern, pattern_bytes, path, bytes, &taken, &taken_bytes)) return false;
+        if (taken) {
+            if (m->count == ROUTE_PARAMS || taken_bytes >= sizeof m->text - text_used) return false;
+            m->params[m->count++] = memcpy(m->text + text_used, taken, taken_bytes);
+            m->text[text_used + taken_bytes] = '\0';
+            text_used += taken_bytes + 1;
+            *literals -= taken_bytes;
+        }
+        pattern += pattern_bytes;
+        path += bytes;
+    }
+    return !*pattern && !*path;
+}
+
+enum route_result routes_match(const char *method, const char *path, struct route_match *out)
+{
+    const struct route *best = NULL;
+    size_t best_literals = 0, literals;
+
+    memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        if (!match_path(routes[i].pattern, path, out, &literals)) continue;
+        if (!strcmp(routes[i].method, method)) {
+            if (best && literals <= best_literals) continue;
+            best = &routes[i];
+            best_literals = literals;
+        } else if (!strstr(out->allow, routes[i].method)) {
+            size_t used = strlen(out->allow);
+            snprintf(out->allow + used, sizeof out->allow - used, "%s%s%s", used ? ", " : "", routes[i].method,
+                     strcmp(routes[i].method, "GET") ? "" : ", HEAD");
+        }
+    }
+    if (best) {
+        match_path(best->pattern, path, out, &literals);
+        out->route = best;
+        return ROUTE_FOUND;
+    }
+    return out->allow[0] ? ROUTE_METHOD : ROUTE_UNKNOWN;
+}
+
+void routes_handle(struct app *app, struct http_request *r)
+{
+    struct route_match match;
+    const char *method = http_method(r), *path = http_path(r);
+    enum route_result result = routes_match(method, path, &match);
+
+    if (result != ROUTE_UNKNOWN && !strncmp(path, "/test/", 6) && !app->test_hooks) result = ROUTE_UNKNOWN;
+    switch (result) {
+    case ROUTE_FOUND:
+        http_set_route(r, match.route->pattern, match.params, match.count);
+        match.route->handler(app, r);
+        return;
+    case ROUTE_METHOD:
+        http_add_header(r, "Allow", match.allow);
+        http_error(r, 405, "method_not_allowed", "", "%s does not answer %.16s; it answers %s", path, method,
+                   match.allow);
+        return;
+    case ROUTE_UNKNOWN:
+        http_error(r, 404, "not_found", "", "there is nothing at %.200s; GET / shows what there is, GET /v1/models the "
+                   "models, POST /v1/sessions begins a session", path);
+        return;
+    }
+}
