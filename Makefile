@@ -2,15 +2,16 @@
 #
 #   make                    build/rnnd, build/librnnd.a, build/librnnd.so.*
 #   make run [PORT=8080]    build, then serve the bundled models with a page at http://127.0.0.1:8080/
-#   make test [T=file]      all tests (plain, and the unit tests under ASan and UBSan); T= picks by name
+#   make test [T=word]      all tests (plain, then the unit tests under ASan and UBSan); T= picks by name
 #   make check              house rules: layers, exported symbols, banned calls
 #   make bench              speed, as CSV
 #   make container-test     build the image and try it (root, buildah, podman)
 #   make install            [DESTDIR=] [PREFIX=/usr/local]
-#   make clean              remove build/
+#   make models             how the bundled models are trained again (models/README.md)
+#   make clean              remove what was built (build/train, where recipes keep checkpoints, stays)
 #   make help               this text
 #
-#   SAN=address|undefined|thread   a build of its own under that sanitizer, for any target
+#   SAN=address|undefined|thread   a build of its own under that sanitizer, for any target (address brings undefined)
 #   WERROR=1                       warnings are errors (CI)
 #
 # On Debian, `make run` and `make test` install what is missing when run as root, and say so first.
@@ -18,6 +19,7 @@
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 CC       = gcc
+comma   := ,
 PORT    ?= 8080
 PREFIX  ?= /usr/local
 VERSION := $(shell sed -n 's/^.define RNND_VERSION "\(.*\)"/\1/p' core/rnnd.h)
@@ -32,10 +34,8 @@ ifeq ($(SAN),)
   OPT = -O2
 else ifneq ($(filter $(SAN),address undefined thread),)
   B = build/$(SAN)
-  OPT = -O1 -fsanitize=$(SAN) -fno-omit-frame-pointer
-  ifeq ($(SAN),undefined)
-    OPT += -fno-sanitize-recover=undefined
-  endif
+  OPT = -O1 -fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(comma)undefined) -fno-omit-frame-pointer
+  OPT += $(if $(filter thread,$(SAN)),,-fno-sanitize-recover=undefined)
 else
   $(error SAN is '$(SAN)'; wanted address, undefined or thread)
 endif
@@ -104,9 +104,53 @@ $(TESTS_SERVER): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a $(NOMAIN_OBJ) $
 .PHONY: unit
 unit: $(TESTS_CORE) $(TESTS_SERVER)
 
-.PHONY: clean help
+# ---- what people type ------------------------------------------------------------------------------------------------
+.PHONY: packages test-packages run test unit-run check bench install container-test models clean help
+packages:
+	@sh tests/lib/packages.sh $(PACKAGES)
+test-packages:
+	@sh tests/lib/packages.sh $(TEST_PACKAGES)
+
+run: packages
+	@$(MAKE) --no-print-directory all
+	@exec $(B)/rnnd serve --listen 127.0.0.1:$(PORT)
+
+# Plain programs, house rules, READMEs and clients once; then the unit tests again under ASan and UBSan.
+test: test-packages
+	@$(MAKE) --no-print-directory all unit
+	@$(if $(SAN),,$(MAKE) --no-print-directory SAN=address unit)
+	@B=$(B) SAN=$(SAN) T='$(T)' sh tests/run.sh
+
+check: $(B)/librnnd.so
+	@B=$(B) sh tests/check.sh
+
+bench: packages
+	@$(MAKE) --no-print-directory all $(B)/bench
+	@$(B)/bench
+
+$(B)/bench: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/*.c)) $(B)/librnnd.a
+	$(CC) $(ALL_CFLAGS) $^ -o $@ $(CORE_LIBS)
+
+container-test:
+	@sh docker/container-test.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
+	    $(DESTDIR)$(PREFIX)/share/rnnd/models
+	install -m 755 $(B)/rnnd $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(B)/librnnd.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(B)/librnnd.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/
+	ln -sf librnnd.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/librnnd.so.0
+	ln -sf librnnd.so.0 $(DESTDIR)$(PREFIX)/lib/librnnd.so
+	install -m 644 core/rnnd.h $(DESTDIR)$(PREFIX)/include/
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' core/rnnd.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/rnnd.pc
+	install -m 644 models/*.safetensors $(DESTDIR)$(PREFIX)/share/rnnd/models/
+
+models:
+	@sed -n '/^## Making them again/,/^## /p' models/README.md
+
 clean:
-	rm -rf build
+	@rm -rf $(filter-out build/train,$(wildcard build/*))
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
 
