@@ -76,7 +76,11 @@ $(B)/obj/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ISA) -MMD -MP -c $< -o $@
 
+# the archive is one object whose internals are local, so that a program's own names never meet the library's
 $(B)/librnnd.a: $(CORE_OBJ)
+	@rm -f $@; $(CC) -r -nostdlib $^ -o $(B)/librnnd.o && objcopy --localize-hidden $(B)/librnnd.o && ar rcs $@ $(B)/librnnd.o
+# the same with its internals in reach, for the library's own tests
+$(B)/libcore.a: $(CORE_OBJ)
 	@rm -f $@; ar rcs $@ $^
 $(B)/librnnd.so.$(VERSION): $(CORE_OBJ)
 	$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,librnnd.so.0 $^ -o $@ $(CORE_LIBS)
@@ -94,7 +98,7 @@ NOMAIN_OBJ   := $(filter-out $(B)/obj/server/main.o,$(SERVER_OBJ)) $(CLI_OBJ)
 # what tests share, as an archive: a test gets (and links libcurl for) only what it uses
 $(B)/libtest.a: $(TEST_LIB_OBJ)
 	@rm -f $@; ar rcs $@ $^
-$(TESTS_CORE): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a $(B)/librnnd.a
+$(TESTS_CORE): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $^ -o $@ $(TEST_LIBS) $(CORE_LIBS)
 $(TESTS_SERVER): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a $(NOMAIN_OBJ) $(B)/librnnd.a
