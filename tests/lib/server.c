@@ -35,7 +35,7 @@ static void sleep_ms(long ms)
 /* The rnnd two or more folders above this program: build/tests/server/test_x -> build/rnnd. */
 static bool find_binary(char *out, size_t cap)
 {
-    const char *given = getenv("RNND_BINARY");
+    const char *given = getenv("RNND_BIN");
     if (given) return (size_t)snprintf(out, cap, "%s", given) < cap;
     char folder[1024];
     ssize_t n = readlink("/proc/self/exe", folder, sizeof folder - 1);
@@ -137,7 +137,7 @@ struct test_server *test_server_start(const char *const *arguments)
     struct test_server *s = NULL;
     pthread_once(&curl_once, curl_init);
     if (!find_binary(binary, sizeof binary)) {
-        fprintf(stderr, "server: no rnnd above this program, and RNND_BINARY is not set\n");
+        fprintf(stderr, "server: no rnnd above this program, and RNND_BIN is not set\n");
         return NULL;
     }
     for (int tries = 0; !s && tries < 2; tries++) s = start_once(binary, arguments);

@@ -13,7 +13,7 @@ struct test_server {
     char log[64];               /* file with what the server printed; removed at stop */
 };
 
-/* Starts the `rnnd` of this build (RNND_BINARY, or the one beside build/tests) as
+/* Starts the `rnnd` of this build (RNND_BIN, or the one beside build/tests) as
  *     rnnd serve --listen 127.0.0.1:PORT ARGUMENTS...
  * and waits until /readyz answers 200 (at most 30 s). arguments: flags and models, NULL-terminated. NULL on failure,
  * after printing the server's log. The server is killed when the test program dies. */
