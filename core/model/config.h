@@ -17,11 +17,11 @@ struct channel_config {
 enum baseline_kind { BASELINE_NONE, BASELINE_LAST, BASELINE_SEASONAL };
 enum missing_policy { MISSING_PREDICTION, MISSING_LAST, MISSING_REFUSE };
 /* one float per channel of the network's input row, in this order */
-enum feature_kind { FEATURE_VALUE,     /* scaled value, minus the running mean and over the running scale if there is one */
+enum feature_kind { FEATURE_VALUE,     /* scaled value, less the running mean, over the running scale, if there is one */
                     FEATURE_BASELINE,  /* what the baseline said of this step, same units */
                     FEATURE_RESIDUAL,  /* value - baseline, `lag` steps ago (0 = this step); 0 before there was one */
                     FEATURE_LEVEL,     /* exponential mean of the residual, `lag` steps its time constant */
-                    FEATURE_SPREAD,    /* the same of the residual's absolute value; both count from a full baseline on */
+                    FEATURE_SPREAD,    /* the same of the residual's absolute value; both from a full baseline on */
                     FEATURE_NEXT_BASELINE, /* what the baseline says `lag` steps ahead (1 = the next step) */
                     FEATURE_LAG,       /* value `lag` steps ago; 0 before there was one */
                     FEATURE_MISSING }; /* 1 where the value was filled in, else 0 */
@@ -30,7 +30,7 @@ struct feature_config { enum feature_kind kind; size_t lag; };
 struct series_config {
     struct channel_config *channels; size_t channel_count;
     enum baseline_kind baseline; size_t period; /* seasonal: ring of `period` scaled values, one per phase */
-    float smoothing;             /* seasonal: ring[phase] += smoothing * (value - ring[phase]); default 1 = the last value */
+    float smoothing;             /* seasonal: ring[phase] += smoothing * (value - ring[phase]); default 1: last value */
     float running_decay;         /* running mean and scale with this decay per step; 0 = none */
     enum missing_policy missing; size_t missing_limit; /* longest run filled in; 0 = any */
     struct feature_config *features; size_t feature_count;
