@@ -28,7 +28,15 @@ typedef void (*app_handler)(struct app *app, struct http_request *r);
  * the contract has its own). */
 void app_error(struct http_request *r, const rnnd_error *err, const char *code_name);
 void app_answer_json(struct http_request *r, int status, struct json_out *o); /* answers and frees o */
-/* Body as a JSON object; answers the error itself and returns NULL. */
+/* An error object {"error":{"message","type","param","code"}} as part of a larger answer; param "" or NULL -> null.
+ * reason, last_step: added for ids that ended, where reason is not NULL. */
+void app_put_error(struct json_out *o, int status, const char *code, const char *param, const char *message,
+                   const char *reason, uint64_t last_step);
+/* The wire's name of an error that has its own in the contract, else the rnnd_code's. */
+const char *app_model_error_name(const rnnd_error *err);   /* from registry_choose: "model_not_found", "model_failed" */
+const char *app_session_error_name(const rnnd_error *err); /* from the step rule: "step_conflict", ... */
+/* Body as a JSON object, an empty body as {}; answers the error itself (415 for a Content-Type that is not JSON's) and
+ * returns NULL. */
 struct json_doc *app_json_body(struct app *app, struct http_request *r);
 /* The model named in `object`.model, or the only one of that task (-1 = any); answers the error itself, NULL then. */
 struct model *app_model(struct app *app, struct http_request *r, const struct json *object, int task);
@@ -38,6 +46,12 @@ struct session *app_session(struct app *app, struct http_request *r, const char 
 bool app_session_request(struct http_request *r, const struct json *body, struct session_request *out);
 void app_put_session(struct json_out *o, const struct session_view *view); /* the session object, with {} */
 bool app_wants(const struct http_request *r, const char *content_type);    /* Accept names it (not just by wildcard) */
+/* Which of `types` the Accept header prefers: the first is the default (no Accept, wildcards); -1 after answering 406. */
+int app_accept(struct http_request *r, const char *const *types, size_t count);
+/* The Content-Type is this one (parameters aside). */
+bool app_body_is(const struct http_request *r, const char *content_type);
+uint64_t app_hash(const void *data, size_t bytes, uint64_t seed);
+const char *app_mode_name(rnnd_mode mode);
 /* Small scan of optional fields: true and *out unchanged when absent or null; false after answering 400 naming the field. */
 bool app_opt_int(struct http_request *r, const struct json *o, const char *key, int64_t min, int64_t max, int64_t *out);
 bool app_opt_number(struct http_request *r, const struct json *o, const char *key, double min, double max, double *out);
