@@ -13,7 +13,6 @@ struct rnnd_model {
     struct graph graph;
     const struct kernels *kernels;
     const struct task *task;
-    void *task_data;             /* the task's own tables, made by attach (text: the tokenizer) */
     void *task_data;             /* the task's own tables, made by its attach */
     size_t network_inputs, network_outputs; /* floats of one step's row */
     /* one state's bytes: header | recurrent states (or the ring of a sliding model) | the task's part */
