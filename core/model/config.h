@@ -17,7 +17,7 @@ struct channel_config {
 enum baseline_kind { BASELINE_NONE, BASELINE_LAST, BASELINE_SEASONAL };
 enum missing_policy { MISSING_PREDICTION, MISSING_LAST, MISSING_REFUSE };
 /* one float per channel of the network's input row, in this order */
-enum feature_kind { FEATURE_VALUE,     /* scaled value, less the running mean, over the running scale, if there is one */
+enum feature_kind { FEATURE_VALUE,     /* scaled; less the running mean and over the running scale, if there is one */
                     FEATURE_BASELINE,  /* what the baseline said of this step, same units */
                     FEATURE_RESIDUAL,  /* value - baseline, `lag` steps ago (0 = this step); 0 before there was one */
                     FEATURE_LEVEL,     /* exponential mean of the residual, `lag` steps its time constant */

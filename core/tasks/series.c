@@ -23,6 +23,7 @@
 #include <string.h>
 
 #define LEAST_SCALE 1e-3f
+#define MAX_TASK_BYTES ((size_t)1 << 26)
 
 static bool is_average(enum feature_kind k) { return k == FEATURE_LEVEL || k == FEATURE_SPREAD; }
 
@@ -145,8 +146,9 @@ static rnnd_code attach(struct rnnd_model *m, rnnd_error *err)
     quantile_tables(s->quantile_count ? s->quantiles : &half, p->levels, p->score, p->weight);
     size_t bytes;
     if (!lay_out(s, p) || !size_mul(p->floats, sizeof(float), &bytes) ||
-        !size_add(bytes, sizeof(struct series_state), &m->task_bytes))
-        return fail(err, RNND_TOO_LARGE, "The state of a series model with these features does not fit in memory.");
+        !size_add(bytes, sizeof(struct series_state), &m->task_bytes) || m->task_bytes > MAX_TASK_BYTES)
+        return fail(err, RNND_TOO_LARGE, "The period and lags of a series model may take %zu bytes of state, "
+                    "these take more.", MAX_TASK_BYTES);
     for (size_t c = 0; c < s->channel_count; c++)
         names[c] = s->channels[c].name;
     m->task_data = p;
@@ -176,8 +178,8 @@ static rnnd_code fill_in(const struct rnnd_model *m, const void *task_state, siz
     if (s->missing == MISSING_REFUSE)
         return fail_at(err, RNND_MISMATCH, name, "Channel '%s' has a missing value, and this model takes none.", name);
     if (s->missing_limit && f[p->gap + c] >= (float)s->missing_limit)
-        return fail_at(err, RNND_MISMATCH, name, "Channel '%s' lacks more than %zu values in a row, the most this model "
-                       "fills in.", name, s->missing_limit);
+        return fail_at(err, RNND_MISMATCH, name, "Channel '%s' lacks more than %zu values in a row, the most "
+                       "this model fills in.", name, s->missing_limit);
     *scaled = 0.0f;
     if (st->steps == 0)
         return RNND_OK;
