@@ -1,8 +1,9 @@
 /* kernels.h -- the arithmetic: one table of functions per instruction set, all with the same bits.
  *
- * Rules that make them agree (core/README.md, "numerics"): every sum is one chain of fused multiply-adds in ascending k,
- * starting from the value already in the accumulator; vectors run across units, never across k; activations are one
- * fixed polynomial with explicit FMA; nothing calls libm. kernels_body.h is compiled once per row. */
+ * Rules that make them agree (core/README.md, "numerics"): every sum is one chain of fused multiply-adds in ascending
+ * k, starting from the value already in the accumulator; vectors run across units, never across k; activations are one
+ * fixed polynomial with explicit FMA; nothing calls libm. kernels_body.h is compiled once per row. Only the sign and
+ * payload of a NaN may differ between rows. */
 #ifndef RNND_KERNELS_H
 #define RNND_KERNELS_H
 
@@ -12,7 +13,10 @@
 
 #define LANES 16 /* units per block, in every row */
 
-enum act_kind { /* f(x), with alpha and beta as in the ONNX operators of the same name */
+/* f(x), with alpha and beta as in the ONNX operators of the same name. They are read by HARD_SIGMOID, LEAKY_RELU
+ * (alpha), ELU (alpha), THRESHOLDED_RELU (alpha), SCALED_TANH alpha tanh(beta x) and AFFINE alpha x + beta; the others
+ * have none: SELU has its usual constants, HARD_TANH limits -1 and 1, SWISH is x sigmoid(x), GELU x Phi(x). */
+enum act_kind {
     ACT_LINEAR, ACT_SIGMOID, ACT_TANH, ACT_RELU,
     ACT_HARD_SIGMOID,     /* clip(alpha x + beta, 0, 1): 0.2/0.5 Keras 2 and ONNX, 1/6 and 0.5 Keras 3 and PyTorch */
     ACT_LEAKY_RELU, ACT_ELU, ACT_SELU, ACT_SOFTPLUS, ACT_SOFTSIGN, ACT_THRESHOLDED_RELU, ACT_SCALED_TANH,
@@ -34,7 +38,8 @@ static inline size_t packed_width(const struct packed *p) { return p->panels * p
 /* Floats needed by pack_*; 0 if it overflows. */
 size_t pack_gates_floats(size_t k, size_t gates, size_t units);
 size_t pack_dense_floats(size_t k, size_t outputs);
-/* w is row-major [gates*units][k], gate after gate (row stride `stride` floats); memory is the caller's, 64-byte aligned. */
+/* w is row-major [gates*units][k], gate after gate (row stride `stride` floats); memory is the caller's, 64-byte
+ * aligned. */
 void pack_gates(struct packed *p, float *memory, const float *w, size_t stride, size_t k, size_t gates, size_t units);
 void pack_dense(struct packed *p, float *memory, const float *w, size_t stride, size_t k, size_t outputs);
 /* Spreads a bias [gates*units] (NULL = zeros) to the layout of an accumulator row, padding with 0. */
@@ -60,7 +65,8 @@ struct gru_epilogue { /* gates r z n */
 
 struct kernels {
     const char *name;
-    /* acc[r][*] = fma chain over k of w and x[r][0..k) on top of what acc[r] holds. x rows are exact: never read past k. */
+    /* acc[r][*] = fma chain over k of w and x[r][0..k) on top of what acc[r] holds. x rows are exact: never read past
+     * k. */
     void (*matmul)(const struct packed *w, size_t rows, const float *const *x, float *const *acc);
     /* y = act(x), n floats; in place allowed. */
     void (*activate)(struct act act, size_t n, const float *x, float *y);
@@ -70,13 +76,15 @@ struct kernels {
      * xn[r] (gates layout, only gate 2 is read) the x part of n. n = act(xn + r * acc.n). */
     void (*gru_after)(const struct gru_epilogue *e, size_t rows, float *const *acc, float *const *xn,
                       const float *const *h_prev, float *const *h);
-    /* GRU, reset before: first rh = act(acc.r) * h_prev from acc [panel][gate][16] with gates r z n (n holds the x part);
-     * then, after a matmul of rh with the n weights into nacc [panel][16], the update. z is kept in acc. */
+    /* GRU, reset before: first rh = act(acc.r) * h_prev from acc [panel][gate][16] with gates r z n (n holds the x
+     * part); then, after a matmul of rh with the n weights into nacc [panel][16], which started at 0, the update with
+     * n = act(acc.n + nacc). */
     void (*gru_reset)(const struct gru_epilogue *e, size_t rows, float *const *acc, const float *const *h_prev,
                       float *const *rh);
     void (*gru_before)(const struct gru_epilogue *e, size_t rows, float *const *acc, float *const *nacc,
                        const float *const *h_prev, float *const *h);
-    /* over one row of n floats, one fixed order: lane sums of 16, then a fixed tree */
+    /* over one row of n floats, one fixed order: lane sums of 16, then a fixed tree; in place allowed; gain and bias
+     * may be NULL */
     void (*softmax)(size_t n, const float *x, float *y);
     void (*log_softmax)(size_t n, const float *x, float *y);
     void (*layer_norm)(size_t n, const float *x, const float *gain, const float *bias, float epsilon, float *y);

@@ -1,0 +1,62 @@
+/* kernels.c -- which row of kernels this processor gets. */
+#include "core/kernels/kernels.h"
+
+#include <string.h>
+
+#include "core/kernels/rows.h"
+#include "core/rnnd.h"
+
+/* __builtin_cpu_supports asks CPUID and also whether the operating system saves the wide registers (XGETBV). */
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+
+static bool has_any(void)
+{
+    return true;
+}
+
+/* best first */
+static const struct {
+    const struct kernels *row;
+    bool (*runs_here)(void);
+} all_rows[] = {{&kernels_avx512, has_avx512}, {&kernels_avx2, has_avx2}, {&kernels_base, has_any}};
+
+#define ROW_COUNT (sizeof all_rows / sizeof all_rows[0])
+
+static const struct kernels *usable[ROW_COUNT];
+static size_t usable_count;
+
+/* Runs before main() and before any thread, so that picking needs no lock. */
+__attribute__((constructor)) static void find_usable(void)
+{
+    __builtin_cpu_init();
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        if (all_rows[i].runs_here()) usable[usable_count++] = all_rows[i].row;
+}
+
+const struct kernels *kernels_pick(const char *name)
+{
+    if (!name) return usable[0];
+    for (size_t i = 0; i < usable_count; i++)
+        if (strcmp(usable[i]->name, name) == 0) return usable[i];
+    return NULL;
+}
+
+size_t kernels_list(const struct kernels *const **rows)
+{
+    *rows = usable;
+    return usable_count;
+}
+
+const char *rnnd_kernel_row(void)
+{
+    return kernels_pick(NULL)->name;
+}

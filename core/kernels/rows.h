@@ -1,0 +1,9 @@
+/* rows.h -- the tables that kernels_base.c, kernels_avx2.c and kernels_avx512.c define; for kernels.c alone. */
+#ifndef RNND_KERNELS_ROWS_H
+#define RNND_KERNELS_ROWS_H
+
+#include "core/kernels/kernels.h"
+
+extern const struct kernels kernels_base, kernels_avx2, kernels_avx512;
+
+#endif

@@ -1,0 +1,57 @@
+/* vec_avx2.h -- 16 lanes as two AVX2 registers. The contract of every function is in vec_base.h. */
+#include <immintrin.h>
+
+typedef struct {
+    __m256 lo, hi;
+} vec;
+
+/* 16 registers: 6 x 1 vectors are 12 accumulators, 2 weights and a broadcast. */
+#define TILE_ROWS 6
+#define TILE_VECS(rows) ((rows) == 1 ? 4 : (rows) <= 3 ? 2 : 1)
+
+INLINE vec pair(__m256 lo, __m256 hi) { return (vec){lo, hi}; }
+INLINE vec vec_load(const float *p) { return pair(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)); }
+INLINE void vec_store(float *p, vec v)
+{
+    _mm256_storeu_ps(p, v.lo);
+    _mm256_storeu_ps(p + 8, v.hi);
+}
+INLINE vec vec_all(float f) { return pair(_mm256_set1_ps(f), _mm256_set1_ps(f)); }
+INLINE vec vec_add(vec a, vec b) { return pair(_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)); }
+INLINE vec vec_sub(vec a, vec b) { return pair(_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)); }
+INLINE vec vec_mul(vec a, vec b) { return pair(_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)); }
+INLINE vec vec_div(vec a, vec b) { return pair(_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)); }
+INLINE vec vec_fma(vec a, vec b, vec c)
+{
+    return pair(_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi));
+}
+INLINE vec vec_min(vec a, vec b) { return pair(_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)); }
+INLINE vec vec_max(vec a, vec b) { return pair(_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)); }
+
+INLINE __m256 half_abs(__m256 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+INLINE vec vec_abs(vec a) { return pair(half_abs(a.lo), half_abs(a.hi)); }
+
+INLINE __m256 half_with_sign(__m256 magnitude, __m256 sign)
+{
+    return _mm256_or_ps(half_abs(magnitude), _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));
+}
+INLINE vec vec_with_sign(vec magnitude, vec sign)
+{
+    return pair(half_with_sign(magnitude.lo, sign.lo), half_with_sign(magnitude.hi, sign.hi));
+}
+
+INLINE __m256 half_where_le(__m256 a, __m256 b, __m256 x, __m256 y)
+{
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LE_OQ));
+}
+INLINE vec vec_where_le(vec a, vec b, vec x, vec y)
+{
+    return pair(half_where_le(a.lo, b.lo, x.lo, y.lo), half_where_le(a.hi, b.hi, x.hi, y.hi));
+}
+
+INLINE __m256 half_pow2(__m256 t)
+{
+    __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(t), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(0x3F800000)));
+}
+INLINE vec vec_pow2(vec t) { return pair(half_pow2(t.lo), half_pow2(t.hi)); }

@@ -1,0 +1,36 @@
+/* vec_avx512.h -- 16 lanes as one AVX-512 register. The contract of every function is in vec_base.h. */
+#include <immintrin.h>
+
+typedef __m512 vec;
+
+/* 6 x 4 accumulators, 4 weights and a broadcast fit 32 registers; one row alone needs 8 chains to hide FMA latency. */
+#define TILE_ROWS 6
+#define TILE_VECS(rows) ((rows) == 1 ? 8 : 4)
+
+INLINE vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
+INLINE void vec_store(float *p, vec v) { _mm512_storeu_ps(p, v); }
+INLINE vec vec_all(float f) { return _mm512_set1_ps(f); }
+INLINE vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
+INLINE vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+INLINE vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+INLINE vec vec_div(vec a, vec b) { return _mm512_div_ps(a, b); }
+INLINE vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE vec vec_min(vec a, vec b) { return _mm512_min_ps(a, b); }
+INLINE vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+INLINE vec vec_abs(vec a) { return _mm512_abs_ps(a); }
+
+INLINE vec vec_with_sign(vec magnitude, vec sign)
+{
+    return _mm512_or_ps(_mm512_abs_ps(magnitude), _mm512_and_ps(sign, _mm512_set1_ps(-0.0f)));
+}
+
+INLINE vec vec_where_le(vec a, vec b, vec x, vec y)
+{
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LE_OQ), y, x);
+}
+
+INLINE vec vec_pow2(vec t)
+{
+    __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(t), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_set1_epi32(0x3F800000)));
+}

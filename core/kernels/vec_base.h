@@ -1,0 +1,48 @@
+/* vec_base.h -- 16 lanes in plain C, and what each lane operation means in every row. */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef struct {
+    float lane[LANES];
+} vec;
+
+#define TILE_ROWS 1
+#define TILE_VECS(rows) 1
+
+#define EACH(expression)                                                                                              \
+    vec y_;                                                                                                           \
+    _Pragma("GCC unroll 1") for (int i = 0; i < LANES; i++) y_.lane[i] = (expression);                                \
+    return y_
+
+/* Loads and stores need no alignment. */
+INLINE vec vec_load(const float *p) { EACH(p[i]); }
+INLINE void vec_store(float *p, vec v) { memcpy(p, v.lane, sizeof v.lane); }
+INLINE vec vec_all(float f) { EACH(f); }
+INLINE vec vec_add(vec a, vec b) { EACH(a.lane[i] + b.lane[i]); }
+INLINE vec vec_sub(vec a, vec b) { EACH(a.lane[i] - b.lane[i]); }
+INLINE vec vec_mul(vec a, vec b) { EACH(a.lane[i] * b.lane[i]); }
+INLINE vec vec_div(vec a, vec b) { EACH(a.lane[i] / b.lane[i]); }
+/* a b + c, rounded once. The one libm function used here: C requires it to be exact, so its bits are the same
+ * everywhere. (A product in double is not a substitute: adding c would round twice.) */
+INLINE vec vec_fma(vec a, vec b, vec c) { EACH(fmaf(a.lane[i], b.lane[i], c.lane[i])); }
+/* b where either is NaN or both are equal: a limit as `a` keeps a NaN in `b` alive. */
+INLINE vec vec_min(vec a, vec b) { EACH(a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]); }
+INLINE vec vec_max(vec a, vec b) { EACH(a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]); }
+INLINE vec vec_abs(vec a) { EACH(fabsf(a.lane[i])); }
+INLINE vec vec_with_sign(vec magnitude, vec sign) { EACH(copysignf(magnitude.lane[i], sign.lane[i])); }
+/* a <= b ? x : y; y where a or b is NaN */
+INLINE vec vec_where_le(vec a, vec b, vec x, vec y) { EACH(a.lane[i] <= b.lane[i] ? x.lane[i] : y.lane[i]); }
+
+/* 2^n for t = ROUNDER + n (vec_math.h): the low bits of t are n in two's complement. n = 128 gives infinity. */
+INLINE vec vec_pow2(vec t)
+{
+    vec y;
+    for (int i = 0; i < LANES; i++) {
+        uint32_t bits;
+        memcpy(&bits, &t.lane[i], sizeof bits);
+        bits = (bits << 23) + 0x3F800000;
+        memcpy(&y.lane[i], &bits, sizeof bits);
+    }
+    return y;
+}

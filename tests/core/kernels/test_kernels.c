@@ -1,0 +1,485 @@
+/* test_kernels.c -- products, epilogues and row functions: against double precision, row against row, batch against
+ * single. Every buffer is exact, so that AddressSanitizer sees one float too many. */
+#include "core/kernels/kernels.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/mem.h"
+#include "core/base/rng.h"
+#include "core/rnnd.h"
+
+static struct rng rng;
+
+static size_t draw(size_t low, size_t high)
+{
+    return low + rng_u32(&rng) % (high - low + 1);
+}
+
+static float draw_float(void)
+{
+    return (float)(rng_unit(&rng) * 2 - 1);
+}
+
+/* Mostly ordinary, sometimes NaN, infinite, subnormal, huge. */
+static float draw_odd(void)
+{
+    static const float odd[] = {NAN, INFINITY, -INFINITY, 1e-42f, -1e-45f, 3e38f, -0.0f, 1e-20f};
+    return rng_u32(&rng) % 40 == 0 ? odd[rng_u32(&rng) % 8] : 4 * draw_float();
+}
+
+static float *floats(size_t n, bool odd)
+{
+    float *p = mem_alloc(n, sizeof *p);
+    assert_non_null(p);
+    for (size_t i = 0; i < n; i++) p[i] = odd ? draw_odd() : draw_float();
+    return p;
+}
+
+enum { MOST_ROWS = 13 };
+
+struct rows { /* exact allocations of their own */
+    float *at[MOST_ROWS];
+};
+
+static struct rows rows_of(size_t rows, size_t width, bool odd)
+{
+    struct rows m = {{NULL}};
+    for (size_t r = 0; r < rows; r++) m.at[r] = floats(width, odd);
+    return m;
+}
+
+static struct rows rows_copy(const struct rows *from, size_t rows, size_t width)
+{
+    struct rows m = rows_of(rows, width, false);
+    for (size_t r = 0; r < rows; r++) memcpy(m.at[r], from->at[r], width * sizeof(float));
+    return m;
+}
+
+static void rows_free(struct rows *m)
+{
+    for (size_t r = 0; r < MOST_ROWS; r++) mem_free(m->at[r]);
+}
+
+static const float *const *in(const struct rows *m)
+{
+    return (const float *const *)m->at;
+}
+
+/* Equal bits, where two NaNs count as equal. */
+static void same(const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&a[i], &b[i], sizeof *a) != 0 && !(isnan(a[i]) && isnan(b[i]))) {
+            print_message("float %zu of %zu: %a and %a\n", i, n, (double)a[i], (double)b[i]);
+            assert_true(false);
+        }
+}
+
+static void rows_same(const struct rows *a, const struct rows *b, size_t rows, size_t width)
+{
+    for (size_t r = 0; r < rows; r++) same(a->at[r], b->at[r], width);
+}
+
+struct product { /* one random packed matrix and its source */
+    struct packed packed;
+    float *w, *memory;
+    size_t gates, units, stride; /* gates 0: dense */
+};
+
+static struct product product_make(bool odd)
+{
+    struct product p = {0};
+    size_t k = draw(1, 70), count;
+    p.gates = draw(0, 4);
+    p.units = draw(1, p.gates ? 70 : 280);
+    p.stride = k + draw(0, 3);
+    count = (p.gates ? p.gates : 1) * p.units;
+    p.w = floats((count - 1) * p.stride + k, odd);
+    size_t need = p.gates ? pack_gates_floats(k, p.gates, p.units) : pack_dense_floats(k, p.units);
+    p.memory = mem_aligned(need * sizeof(float));
+    if (p.gates)
+        pack_gates(&p.packed, p.memory, p.w, p.stride, k, p.gates, p.units);
+    else
+        pack_dense(&p.packed, p.memory, p.w, p.stride, k, p.units);
+    assert_int_equal(need, p.packed.panels * p.packed.k * p.packed.nv * LANES);
+    return p;
+}
+
+static void product_free(struct product *p)
+{
+    mem_free(p->w);
+    mem_free(p->memory);
+}
+
+/* Where output `unit` of `gate` stands in an accumulator row. */
+static size_t place(const struct product *p, size_t gate, size_t unit)
+{
+    return p->gates ? (unit / LANES * p->gates + gate) * LANES + unit % LANES : unit;
+}
+
+static void matmul_is_the_chain(void **unused)
+{
+    (void)unused;
+    const struct kernels *k = kernels_pick(NULL);
+    for (int round = 0; round < 200; round++) {
+        struct product p = product_make(false);
+        size_t rows = draw(1, MOST_ROWS), width = packed_width(&p.packed);
+        struct rows x = rows_of(rows, p.packed.k, false), acc = rows_of(rows, width, false);
+        struct rows before = rows_copy(&acc, rows, width);
+        k->matmul(&p.packed, rows, in(&x), acc.at);
+        for (size_t r = 0; r < rows; r++)
+            for (size_t g = 0; g < (p.gates ? p.gates : 1); g++)
+                for (size_t u = 0; u < p.units; u++) {
+                    const float *w = p.w + (g * p.units + u) * p.stride;
+                    size_t at = place(&p, g, u);
+                    float chain = before.at[r][at];
+                    double exact = (double)chain, size = 1;
+                    for (size_t i = 0; i < p.packed.k; i++) {
+                        chain = fmaf(w[i], x.at[r][i], chain);
+                        exact += (double)w[i] * (double)x.at[r][i];
+                        size += fabs((double)w[i] * (double)x.at[r][i]);
+                    }
+                    same(&acc.at[r][at], &chain, 1);
+                    assert_true(fabs((double)acc.at[r][at] - exact) < 1e-6 * size);
+                }
+        rows_free(&x);
+        rows_free(&acc);
+        rows_free(&before);
+        product_free(&p);
+    }
+}
+
+static void matmul_rows_agree_and_batches_split(void **unused)
+{
+    (void)unused;
+    const struct kernels *const *all;
+    size_t count = kernels_list(&all);
+    for (int round = 0; round < 150; round++) {
+        struct product p = product_make(round % 2);
+        size_t rows = draw(1, MOST_ROWS), width = packed_width(&p.packed), cut = draw(0, rows);
+        struct rows x = rows_of(rows, p.packed.k, round % 2), start = rows_of(rows, width, false);
+        struct rows want = rows_copy(&start, rows, width);
+        all[0]->matmul(&p.packed, rows, in(&x), want.at);
+        for (size_t i = 0; i < count; i++) {
+            struct rows whole = rows_copy(&start, rows, width), split = rows_copy(&start, rows, width);
+            struct rows single = rows_copy(&start, rows, width);
+            all[i]->matmul(&p.packed, rows, in(&x), whole.at);
+            rows_same(&whole, &want, rows, width);
+            all[i]->matmul(&p.packed, cut, in(&x), split.at);
+            all[i]->matmul(&p.packed, rows - cut, in(&x) + cut, split.at + cut);
+            rows_same(&split, &want, rows, width);
+            for (size_t r = 0; r < rows; r++) all[i]->matmul(&p.packed, 1, in(&x) + r, single.at + r);
+            rows_same(&single, &want, rows, width);
+            rows_free(&whole);
+            rows_free(&split);
+            rows_free(&single);
+        }
+        rows_free(&x);
+        rows_free(&start);
+        rows_free(&want);
+        product_free(&p);
+    }
+}
+
+static struct act draw_act(void)
+{
+    static const struct act some[] = {{ACT_SIGMOID, 0, 0}, {ACT_TANH, 0, 0}, {ACT_HARD_SIGMOID, 0.2f, 0.5f},
+                                      {ACT_RELU, 0, 0}, {ACT_SOFTSIGN, 0, 0}, {ACT_LINEAR, 0, 0}};
+    return some[rng_u32(&rng) % 6];
+}
+
+/* What any epilogue needs; `run` calls the one under test. */
+struct epilogue_case {
+    size_t hidden, rows, wide; /* wide: floats of one gate of an accumulator row */
+    struct lstm_epilogue lstm;
+    struct gru_epilogue gru;
+    struct rows acc, other, state;
+    float *peephole;
+};
+
+struct epilogue_result {
+    struct rows h, c;
+};
+
+static struct epilogue_case case_make(bool odd)
+{
+    struct epilogue_case e = {0};
+    bool usual = rng_u32(&rng) % 2;
+    struct act gate = usual ? (struct act){ACT_SIGMOID, 0, 0} : draw_act();
+    struct act cell = usual ? (struct act){ACT_TANH, 0, 0} : draw_act();
+    e.hidden = draw(1, 70);
+    e.rows = draw(1, MOST_ROWS);
+    e.wide = (e.hidden + LANES - 1) / LANES * LANES;
+    e.peephole = floats(3 * e.hidden, odd);
+    unsigned coin = rng_u32(&rng);
+    e.lstm = (struct lstm_epilogue){e.hidden, gate, cell, cell, coin & 1 ? e.peephole : NULL, (coin & 6) == 2,
+                                    (coin & 6) == 4, coin & 8 ? 0.7f : 0, coin & 16 ? 0.9f : 0};
+    e.gru = (struct gru_epilogue){e.hidden, gate, cell, coin & 1, coin & 8 ? 0.7f : 0};
+    e.acc = rows_of(e.rows, 4 * e.wide, odd);
+    e.other = rows_of(e.rows, 3 * e.wide, odd);
+    e.state = rows_of(e.rows, e.hidden, odd);
+    return e;
+}
+
+static void case_free(struct epilogue_case *e)
+{
+    mem_free(e->peephole);
+    rows_free(&e->acc);
+    rows_free(&e->other);
+    rows_free(&e->state);
+}
+
+enum epilogue_kind { LSTM, GRU_AFTER, GRU_BEFORE, GRU_RESET, EPILOGUES };
+
+/* Runs one epilogue in pieces of at most `step` rows; the state is updated in place if `in_place`. */
+static struct epilogue_result case_run(const struct epilogue_case *e, enum epilogue_kind kind, const struct kernels *k,
+                                       size_t step, bool in_place)
+{
+    struct rows acc = rows_copy(&e->acc, e->rows, 4 * e->wide), old = rows_copy(&e->state, e->rows, e->hidden);
+    struct rows nacc = rows_copy(&e->other, e->rows, kind == GRU_BEFORE ? e->wide : 3 * e->wide);
+    struct epilogue_result out = {rows_of(e->rows, e->hidden, false), rows_copy(&e->state, e->rows, e->hidden)};
+
+    for (size_t r = 0; r < e->rows; r += step) {
+        size_t n = e->rows - r < step ? e->rows - r : step;
+        const float *const *from = in_place ? in(&out.c) + r : in(&old) + r;
+        if (kind == LSTM) k->lstm(&e->lstm, n, acc.at + r, from, out.c.at + r, out.h.at + r);
+        if (kind == GRU_AFTER) k->gru_after(&e->gru, n, acc.at + r, nacc.at + r, from, out.c.at + r);
+        if (kind == GRU_BEFORE) k->gru_before(&e->gru, n, acc.at + r, nacc.at + r, from, out.c.at + r);
+        if (kind == GRU_RESET) k->gru_reset(&e->gru, n, acc.at + r, from, out.c.at + r);
+    }
+    if (kind != LSTM)
+        for (size_t r = 0; r < e->rows; r++) memset(out.h.at[r], 0, e->hidden * sizeof(float));
+    rows_free(&acc);
+    rows_free(&old);
+    rows_free(&nacc);
+    return out;
+}
+
+static void epilogues_agree(void **unused)
+{
+    (void)unused;
+    const struct kernels *const *all;
+    size_t count = kernels_list(&all);
+    for (int round = 0; round < 400; round++) {
+        struct epilogue_case e = case_make(round % 2);
+        enum epilogue_kind kind = (enum epilogue_kind)(round / 2 % EPILOGUES);
+        struct epilogue_result want = case_run(&e, kind, all[0], MOST_ROWS, false);
+        for (size_t i = 0; i < count; i++)
+            for (size_t step = 1; step <= MOST_ROWS; step += 6) {
+                struct epilogue_result got = case_run(&e, kind, all[i], step, step == 7);
+                rows_same(&got.h, &want.h, e.rows, e.hidden);
+                rows_same(&got.c, &want.c, e.rows, e.hidden);
+                rows_free(&got.h);
+                rows_free(&got.c);
+            }
+        rows_free(&want.h);
+        rows_free(&want.c);
+        case_free(&e);
+    }
+}
+
+/* tanh as scaled tanh is another path through the epilogue (the general one) to the same function. */
+static void the_usual_path_is_the_general_one(void **unused)
+{
+    (void)unused;
+    const struct kernels *const *all;
+    size_t count = kernels_list(&all);
+    for (int round = 0; round < 60; round++) {
+        struct epilogue_case e = case_make(false);
+        e.lstm.gate = e.gru.gate = (struct act){ACT_SIGMOID, 0, 0};
+        for (size_t i = 0; i < count; i++)
+            for (int kind = 0; kind < GRU_RESET; kind++) {
+                e.lstm.cell = e.lstm.out = e.gru.cell = (struct act){ACT_TANH, 0, 0};
+                struct epilogue_result fast = case_run(&e, (enum epilogue_kind)kind, all[i], 13, false);
+                e.lstm.cell = e.lstm.out = e.gru.cell = (struct act){ACT_SCALED_TANH, 1, 1};
+                struct epilogue_result slow = case_run(&e, (enum epilogue_kind)kind, all[i], 13, false);
+                rows_same(&fast.h, &slow.h, e.rows, e.hidden);
+                rows_same(&fast.c, &slow.c, e.rows, e.hidden);
+                rows_free(&fast.h);
+                rows_free(&fast.c);
+                rows_free(&slow.h);
+                rows_free(&slow.c);
+            }
+        case_free(&e);
+    }
+}
+
+/* z = 1 holds the state for ever, to the bit. */
+static void a_closed_gru_keeps_its_state(void **unused)
+{
+    (void)unused;
+    enum { H = 20, WIDE = 32 };
+    const struct kernels *k = kernels_pick(NULL);
+    struct gru_epilogue e = {H, {ACT_SIGMOID, 0, 0}, {ACT_TANH, 0, 0}, false, 0};
+    float *acc = floats(3 * WIDE, false), *xn = floats(3 * WIDE, false), *h = floats(H, false), start[H];
+    memcpy(start, h, sizeof start);
+    for (size_t i = 0; i < 3 * WIDE; i++)
+        if (i / LANES % 3 == 1) acc[i] = 40;
+    for (int step = 0; step < 50; step++) k->gru_after(&e, 1, &acc, &xn, (const float *const *)&h, &h);
+    assert_memory_equal(h, start, sizeof start);
+    mem_free(acc);
+    mem_free(xn);
+    mem_free(h);
+}
+
+static void row_functions_against_double(void **unused)
+{
+    (void)unused;
+    const struct kernels *k = kernels_pick(NULL);
+    for (int round = 0; round < 200; round++) {
+        size_t n = draw(1, 300);
+        float *x = floats(n, false), *a = floats(n, false), *b = floats(n, false), *y = floats(n, false);
+        float *z = floats(n, false), scale = (float)draw(1, 60);
+        double max = -INFINITY, sum = 0, mean = 0, variance = 0;
+        for (size_t i = 0; i < n; i++) {
+            x[i] *= scale;
+            max = fmax(max, (double)x[i]);
+            mean += (double)x[i] / (double)n;
+        }
+        for (size_t i = 0; i < n; i++) {
+            sum += exp((double)x[i] - max);
+            variance += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)n;
+        }
+        k->softmax(n, x, y);
+        k->log_softmax(n, x, z);
+        for (size_t i = 0; i < n; i++) {
+            double p = exp((double)x[i] - max) / sum;
+            /* x - max is rounded to float before the exponential sees it */
+            assert_true(fabs((double)y[i] - p) <= (1e-6 + 6e-8 * (max - (double)x[i])) * p + 3e-45);
+            assert_true(fabs((double)z[i] - log(p)) <= 5e-7 * fabs(log(p)) + 1e-6);
+        }
+        bool affine = n % 2;
+        k->layer_norm(n, x, affine ? a : NULL, affine ? b : NULL, 1e-5f, y);
+        for (size_t i = 0; i < n; i++) {
+            double want = ((double)x[i] - mean) / sqrt(variance + 1e-5);
+            if (affine) want = want * (double)a[i] + (double)b[i];
+            assert_true(fabs((double)y[i] - want) < 3e-6 * (1 + fabs(want)));
+        }
+        k->scale_shift(n, x, a, b, y);
+        for (size_t i = 0; i < n; i++) assert_true(y[i] == fmaf(x[i], a[i], b[i]));
+        k->add(n, x, a, y);
+        for (size_t i = 0; i < n; i++) assert_true(y[i] == x[i] + a[i]);
+        k->sub(n, x, a, y);
+        for (size_t i = 0; i < n; i++) assert_true(y[i] == x[i] - a[i]);
+        k->mul(n, x, a, y);
+        for (size_t i = 0; i < n; i++) assert_true(y[i] == x[i] * a[i]);
+        mem_free(x), mem_free(a), mem_free(b), mem_free(y), mem_free(z);
+    }
+}
+
+/* Runs function `which` of a row out of place or in place. */
+static void run_row(const struct kernels *k, int which, size_t n, const float *x, const float *a, const float *b,
+                    float *y)
+{
+    switch (which) {
+    case 0: k->softmax(n, x, y); break;
+    case 1: k->log_softmax(n, x, y); break;
+    case 2: k->layer_norm(n, x, a, b, 1e-3f, y); break;
+    case 3: k->add(n, x, a, y); break;
+    case 4: k->sub(n, x, a, y); break;
+    case 5: k->mul(n, x, a, y); break;
+    default: k->scale_shift(n, x, a, b, y); break;
+    }
+}
+
+static void row_functions_agree(void **unused)
+{
+    (void)unused;
+    const struct kernels *const *all;
+    size_t count = kernels_list(&all);
+    for (int round = 0; round < 700; round++) {
+        size_t n = draw(1, 100);
+        bool odd = round % 2;
+        float *x = floats(n, odd), *a = floats(n, odd), *b = floats(n, odd), *want = floats(n, false);
+        run_row(all[0], round / 2 % 7, n, x, a, b, want);
+        for (size_t i = 0; i < count; i++) {
+            float *y = floats(n, false);
+            run_row(all[i], round / 2 % 7, n, x, a, b, y);
+            same(y, want, n);
+            memcpy(y, x, n * sizeof *y);
+            run_row(all[i], round / 2 % 7, n, y, a, b, y);
+            same(y, want, n);
+            mem_free(y);
+        }
+        mem_free(x), mem_free(a), mem_free(b), mem_free(want);
+    }
+}
+
+static void softmax_of_odd_rows(void **unused)
+{
+    (void)unused;
+    const struct kernels *k = kernels_pick(NULL);
+    float x[20], y[20];
+    for (int i = 0; i < 20; i++) x[i] = i == 7 ? 3.0f : -INFINITY; /* forbidden tokens */
+    k->softmax(20, x, y);
+    for (int i = 0; i < 20; i++) assert_true(y[i] == (i == 7 ? 1.0f : 0.0f));
+    k->log_softmax(20, x, y);
+    assert_true(y[7] == 0 && y[3] == -INFINITY);
+    x[3] = NAN;
+    k->softmax(20, x, y);
+    for (int i = 0; i < 20; i++) assert_true(isnan(y[i]));
+    k->log_softmax(20, x, y);
+    for (int i = 0; i < 20; i++) assert_true(isnan(y[i]));
+}
+
+static void finite_finds_the_one(void **unused)
+{
+    (void)unused;
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    const struct kernels *const *all;
+    size_t count = kernels_list(&all);
+    for (size_t i = 0; i < count; i++)
+        for (size_t n = 0; n < 70; n++) {
+            float *x = floats(n, false);
+            if (n > 2) x[0] = 3.4e38f, x[1] = -3.4e38f, x[2] = 1e-45f;
+            assert_true(all[i]->finite(n, x));
+            for (size_t at = 0; at < n; at++) {
+                float kept = x[at];
+                x[at] = bad[(at + n) % 3];
+                assert_false(all[i]->finite(n, x));
+                x[at] = kept;
+            }
+            mem_free(x);
+        }
+}
+
+static void picking(void **unused)
+{
+    (void)unused;
+    const struct kernels *const *all;
+    size_t count = kernels_list(&all);
+    assert_true(count >= 1);
+    assert_ptr_equal(kernels_pick(NULL), all[0]);
+    assert_string_equal(rnnd_kernel_row(), all[0]->name);
+    assert_string_equal(all[count - 1]->name, "baseline");
+    for (size_t i = 0; i < count; i++) assert_ptr_equal(kernels_pick(all[i]->name), all[i]);
+    assert_null(kernels_pick("sse9"));
+    for (size_t i = 0; i < count; i++) print_message("row %s\n", all[i]->name);
+}
+
+int main(void)
+{
+    const char *seed = getenv("SEED");
+    uint64_t number = seed ? strtoull(seed, NULL, 0) : 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(picking),
+        cmocka_unit_test(matmul_is_the_chain),
+        cmocka_unit_test(matmul_rows_agree_and_batches_split),
+        cmocka_unit_test(epilogues_agree),
+        cmocka_unit_test(the_usual_path_is_the_general_one),
+        cmocka_unit_test(a_closed_gru_keeps_its_state),
+        cmocka_unit_test(row_functions_against_double),
+        cmocka_unit_test(row_functions_agree),
+        cmocka_unit_test(softmax_of_odd_rows),
+        cmocka_unit_test(finite_finds_the_one),
+    };
+    rng_seed(&rng, number, 1);
+    print_message("SEED=%llu\n", (unsigned long long)number);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
