@@ -18,6 +18,7 @@
 
 struct batch;
 struct job;
+struct lane; /* batch.c: what a model needs to be stepped */
 
 enum job_next { JOB_READY, JOB_FINISHED, JOB_WAIT }; /* WAIT: a slow client; batch_wake() makes it ready again */
 
@@ -41,10 +42,12 @@ struct job {
     rnnd_code code;           /* result */
     rnnd_error error;
     uint64_t steps_done;      /* steps taken so far */
-    /* engine's own */
-    atomic_bool cancelled;
-    bool wants_progress, waiting, queued_done;
-    double submitted, started;
+    /* engine's own; batch_submit() sets it all */
+    atomic_bool cancelled, woken;
+    bool wants_progress;                        /* whoever ticks */
+    bool progress_due, queued_done, queued;     /* under the batch's lock */
+    struct lane *lane;
+    double submitted, started;                  /* seconds, monotonic */
     struct job *next, *next_event;
 };
 

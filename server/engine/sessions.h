@@ -27,13 +27,17 @@ struct session_view { /* the session object on the wire */
 
 struct sessions *sessions_start(const struct sessions_options *options, struct registry *registry, rnnd_error *err);
 void sessions_stop(struct sessions *s);
-void sessions_every_second(struct sessions *s, double now); /* time-outs */
+/* Time-outs. now: seconds of any steady clock; the first call says where it begins, and between two calls time stands
+ * still here. */
+void sessions_every_second(struct sessions *s, double now);
 
 /* id NULL: a fresh random one (128 bits, url-safe). CONFLICT if taken; INVALID for a bad id (1..128 of [A-Za-z0-9._~:-]).
- * state NULL: the model's initial state. ttl_s 0: the default. BUSY when the ceiling cannot be kept. */
+ * state NULL: the model's initial state; it may be another session's (it is copied before anybody is dropped for room).
+ * ttl_s 0: the default. BUSY when the ceiling cannot be kept. */
 rnnd_code sessions_create(struct sessions *s, const char *id, struct model *model, double ttl_s, const void *state,
                           struct session **out, rnnd_error *err);
-/* NOT_FOUND, or GONE with reason and last step in the sentence and *reason, *last_step (may be NULL). */
+/* NOT_FOUND, or GONE with reason and last step in the sentence and *reason, *last_step (may be NULL). One that was
+ * deleted on request is NOT_FOUND, at once. */
 rnnd_code sessions_find(struct sessions *s, const char *id, struct session **out, const char **reason,
                         uint64_t *last_step, rnnd_error *err);
 void sessions_view(const struct session *x, struct session_view *view);
@@ -65,8 +69,8 @@ struct session_request {
  * (*replayed = true). CONFLICT (step_conflict: names the current step), MISMATCH (same key, another body). */
 rnnd_code session_begin(struct session_turn *turn, const struct session_request *request, void *state, bool *replayed,
                         rnnd_error *err);
-/* Success: `state` becomes the session's, the one before is kept (a replay changes nothing). Without this call the session
- * is as before. */
+/* Success: `state` becomes the session's, the one before is kept (a replay changes nothing and is counted here). Without
+ * this call the session is as before. Cannot fail: where there is no memory or room, fewer states are kept. */
 void session_commit(struct session_turn *turn, const struct session_request *request, const void *state,
                     bool replayed);
 
