@@ -48,7 +48,7 @@ if [ -z "$SAN" ]; then
     done
     one check 120 sh tests/check.sh
     for t in tests/*/test_*.sh; do
-        [ -e "$t" ] && one "$t" 600 sh "$t"
+        [ -e "$t" ] && one "$t" 600 bash "$t"
     done
 fi
 [ -n "$bad" ] && echo "failed:$bad"
