@@ -1,0 +1,182 @@
+/* json_cut.c -- arrays of numbers taken straight from the text into float32: values, shape, missing values. */
+#include "server/http/json_scan_private.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { RANK_LIMIT = 8, ARRAYS_LIMIT = 65536 };
+
+struct cutting {
+    struct json_numbers n;
+    int level;                        /* index of the innermost open array, -1 before the first */
+    int leaf, deepest;                /* level on which the numbers stand (-1: none seen), and the deepest array's */
+    size_t index[RANK_LIMIT];         /* elements so far, of each open array */
+    bool seen[RANK_LIMIT];            /* an array of this level has closed, with dim elements */
+    const char *uneven[RANK_LIMIT];   /* the first closing bracket of one that differed */
+    size_t uneven_count[RANK_LIMIT];
+    size_t longest;                   /* on level 1 */
+};
+
+/* "[0][3][1]" of the value being read. */
+static void write_path(struct cutting *c)
+{
+    size_t at = 0, room = sizeof c->n.first_missing_path;
+
+    for (int i = 0; i <= c->level && at < room; i++) {
+        int n = snprintf(c->n.first_missing_path + at, room - at, "[%zu]", c->index[i]);
+        if (n < 0) return;
+        at += (size_t)n;
+    }
+}
+
+static bool put_value(struct scan *s, struct cutting *c, float v, bool missing, const char *at)
+{
+    if (c->leaf < 0) {
+        if (c->deepest > c->level) return scan_fail(s, at, "a value where an array was wanted, as in the ones before");
+        c->leaf = c->level;
+    }
+    if (c->level != c->leaf) return scan_fail(s, at, "a value where an array was wanted, as in the ones before");
+    if (!scan_room(s, (void **)&s->out->floats, s->floats_used, &s->floats_cap, sizeof(float))) return false;
+    if (missing && c->n.missing++ == 0) {
+        c->n.first_missing = c->n.count;
+        write_path(c);
+    }
+    s->out->floats[s->floats_used++] = v;
+    c->n.count++;
+    c->index[c->level]++;
+    return true;
+}
+
+static bool open_level(struct scan *s, struct cutting *c, size_t depth)
+{
+    if (c->level + 1 >= RANK_LIMIT) return scan_fail(s, s->p, "an array of numbers with more than %d dimensions", RANK_LIMIT);
+    if (depth + (size_t)(c->level + 1) >= s->depth_limit)
+        return scan_fail(s, s->p, "nested deeper than %zu levels", s->depth_limit);
+    if (c->leaf >= 0 && c->level + 1 > c->leaf)
+        return scan_fail(s, s->p, "an array where a number was wanted, as in the ones before");
+    c->index[++c->level] = 0;
+    if (c->level > c->deepest) c->deepest = c->level;
+    s->p++;
+    return true;
+}
+
+static bool close_level(struct scan *s, struct cutting *c)
+{
+    int level = c->level--;
+    size_t n = c->index[level];
+
+    if (!c->seen[level]) {
+        c->seen[level] = true;
+        c->n.dim[level] = n;
+    } else if (n != c->n.dim[level] && !c->uneven[level]) {
+        c->uneven[level] = s->p;
+        c->uneven_count[level] = n;
+    }
+    if (level == 1) { /* kept only if the array turns out to be ragged */
+        if (!scan_room(s, (void **)&s->out->lengths, s->lengths_used + c->index[0], &s->lengths_cap, sizeof(size_t)))
+            return false;
+        s->out->lengths[s->lengths_used + c->index[0]] = n;
+        if (n > c->longest) c->longest = n;
+    }
+    if (level > 0) c->index[level - 1]++;
+    s->p++;
+    return true;
+}
+
+/* The next thing where a value may stand: a number, null, "NaN", or an array's beginning. */
+static enum cut element(struct scan *s, struct cutting *c, size_t depth)
+{
+    const char *at = s->p;
+    struct decimal d;
+    float v;
+
+    if (at >= s->end) return CUT_OTHER; /* the ordinary scan says what is wrong */
+    if (*at == '[') return open_level(s, c, depth) ? CUT_DONE : CUT_FAILED;
+    if (*at == '-' || (*at >= '0' && *at <= '9')) {
+        s->p = number_scan(at, s->end, &d);
+        if (!s->p) return scan_number_failed(s, &d) ? CUT_DONE : CUT_FAILED;
+        v = number_float(&d);
+        if (isinf(v)) {
+            scan_fail(s, at, "a number too large for float32");
+            return CUT_FAILED;
+        }
+        return put_value(s, c, v, false, at) ? CUT_DONE : CUT_FAILED;
+    }
+    if (s->end - at >= 4 && memcmp(at, "null", 4) == 0) s->p = at + 4;
+    else if (s->end - at >= 5 && memcmp(at, "\"NaN\"", 5) == 0) s->p = at + 5;
+    else return CUT_OTHER;
+    return put_value(s, c, NAN, true, at) ? CUT_DONE : CUT_FAILED;
+}
+
+/* Reads from '[' to its ']'. */
+static enum cut elements(struct scan *s, struct cutting *c, size_t depth)
+{
+    bool fresh = true; /* a value may come, after '[' or ',' */
+
+    do {
+        int level = c->level;
+        scan_space(s);
+        if (fresh && !(s->p < s->end && *s->p == ']' && level >= 0 && c->index[level] == 0)) {
+            enum cut cut = element(s, c, depth);
+            if (cut != CUT_DONE) return cut;
+            fresh = c->level > level; /* an array was opened */
+        } else if (s->p < s->end && *s->p == ']') {
+            if (!close_level(s, c)) return CUT_FAILED;
+            fresh = false;
+        } else if (s->p < s->end && *s->p == ',') {
+            s->p++;
+            scan_space(s);
+            if (s->p < s->end && *s->p == ']') return CUT_OTHER; /* [1,]: the ordinary scan says what is wrong */
+            fresh = true;
+        } else {
+            return CUT_OTHER;
+        }
+    } while (c->level >= 0);
+    return CUT_DONE;
+}
+
+/* Regular, or ragged in the one way that has a meaning: sequences of different length. */
+static bool settle_shape(struct scan *s, struct cutting *c)
+{
+    struct json_numbers *n = &c->n;
+
+    n->rank = (c->leaf >= 0 ? c->leaf : c->deepest) + 1;
+    for (int level = n->rank - 1; level >= 1; level--) {
+        if (!c->uneven[level]) continue;
+        if (level == 1 && n->rank <= 3) {
+            n->ragged = true;
+            n->dim[1] = c->longest;
+        } else {
+            return scan_fail(s, c->uneven[level], "an array of length %zu on level %d, where the ones before have %zu",
+                             c->uneven_count[level], level + 1, n->dim[level]);
+        }
+    }
+    if (n->ragged) s->lengths_used += n->dim[0];
+    return true;
+}
+
+enum cut scan_cut(struct scan *s, size_t depth)
+{
+    struct cutting c = {.level = -1, .leaf = -1};
+    const char *start = s->p;
+    size_t floats = s->floats_used;
+    char index[24];
+    enum cut cut = elements(s, &c, depth);
+
+    if (cut == CUT_OTHER) {
+        s->p = start;
+        s->floats_used = floats;
+        return CUT_OTHER;
+    }
+    if (cut == CUT_FAILED || !settle_shape(s, &c)) return CUT_FAILED;
+    if (s->out->count >= ARRAYS_LIMIT) {
+        scan_fail(s, start, "too many numeric arrays: at most %d", ARRAYS_LIMIT);
+        return CUT_FAILED;
+    }
+    if (!scan_room(s, (void **)&s->out->numbers, s->out->count, &s->numbers_cap, sizeof *s->out->numbers))
+        return CUT_FAILED;
+    snprintf(index, sizeof index, "%016zu", s->out->count);
+    s->out->numbers[s->out->count++] = c.n;
+    return scan_replace(s, start, MARK_NUMBERS, index, strlen(index)) ? CUT_DONE : CUT_FAILED;
+}

@@ -1,0 +1,383 @@
+/* number.c -- decimal text to float32, rounded once, and the shortest decimal text of a float32.
+ *
+ * Reading. A decimal d * 10^e is first taken to a double with at most three roundings, an error below 3 units of the
+ * double's last place. A float32 keeps 29 bits less, so unless the double lies within a few units of the midpoint
+ * between two floats, rounding it once more gives what rounding the decimal itself gives. The rest (one in 2^25 numbers,
+ * exact ties, subnormals) is decided by comparing the decimal with the midpoint in exact integer arithmetic.
+ *
+ * Writing. Schubfach (Raffaello Giulietti, "The Schubfach way to render doubles", 2020) for binary32: with v = c * 2^q
+ * and its rounding interval R, take 10^k just below the width of R; then R holds one or two multiples of 10^k and at
+ * most one of 10^(k+1); the shortest is among these, and 64 bits of 10^-k decide each comparison. */
+#include "server/http/number.h"
+#include "server/http/json.h"
+
+#include <string.h>
+
+/* ---- grammar ------------------------------------------------------------------------------------------------- */
+static bool is_digit(const char *p, const char *end)
+{
+    return p < end && (unsigned)(*p - '0') < 10;
+}
+
+/* Digits of the whole part (fraction false) or behind the point. */
+static const char *scan_digits(const char *p, const char *end, struct decimal *d, bool fraction)
+{
+    for (; is_digit(p, end); p++) {
+        unsigned digit = (unsigned)(*p - '0');
+        if (d->count < 19) {
+            d->digits = d->digits * 10 + digit;
+            d->count += d->digits != 0;
+            d->exponent -= fraction;
+        } else {
+            d->truncated |= digit != 0;
+            d->exponent += !fraction;
+        }
+    }
+    return p;
+}
+
+static const char *scan_exponent(const char *p, const char *end, struct decimal *d)
+{
+    const int64_t most = 1000000000; /* far beyond what any count of digits in a body can outweigh */
+    bool minus = p < end && *p == '-';
+    int64_t exponent = 0;
+
+    if (p < end && (*p == '-' || *p == '+')) p++;
+    if (!is_digit(p, end)) {
+        d->end = p;
+        return NULL;
+    }
+    for (; is_digit(p, end); p++)
+        if (exponent < most) exponent = exponent * 10 + (*p - '0');
+    d->exponent += minus ? -exponent : exponent;
+    return p;
+}
+
+const char *number_scan(const char *text, const char *end, struct decimal *d)
+{
+    const char *p = text;
+
+    *d = (struct decimal){.text = text, .whole = true};
+    if (p < end && *p == '-') {
+        d->negative = true;
+        p++;
+    }
+    d->end = p;
+    if (!is_digit(p, end)) return NULL;
+    if (*p == '0') {
+        p++;
+        d->end = p;
+        if (is_digit(p, end)) return NULL; /* 01 */
+    } else {
+        p = scan_digits(p, end, d, false);
+    }
+    if (p < end && *p == '.') {
+        d->whole = false;
+        d->end = ++p;
+        if (!is_digit(p, end)) return NULL; /* 1. */
+        p = scan_digits(p, end, d, true);
+    }
+    if (p < end && (*p == 'e' || *p == 'E')) {
+        d->whole = false;
+        p = scan_exponent(p + 1, end, d);
+        if (!p) return NULL;
+    }
+    return d->end = p;
+}
+
+/* 2^1024 - 2^970, the least value that rounds to infinity, is 1.79769313486231580793...e308. */
+bool number_overflows_double(const struct decimal *d)
+{
+    const uint64_t limit = 1797693134862315807u; /* 19 digits */
+    int64_t top = d->exponent + d->count;        /* value < 10^top */
+    uint64_t digits = d->digits;
+
+    if (d->count == 0 || top < 309) return false;
+    if (top > 309) return true;
+    for (int i = d->count; i < 19; i++) digits *= 10;
+    return digits > limit || (digits == limit && d->truncated);
+}
+
+/* ---- exact comparison ---------------------------------------------------------------------------------------- */
+enum { LIMBS = 48, MOST_DIGITS = 128 }; /* below 2^1000 stands 10^128 * 5^50 * 2^300 as well as 2^25 * 5^230 * 2^300 */
+
+struct big { /* limb[0] is the lowest */
+    uint32_t limb[LIMBS];
+    int used;
+};
+
+static void big_multiply_add(struct big *b, uint32_t factor, uint32_t addend)
+{
+    uint64_t carry = addend;
+
+    for (int i = 0; i < b->used; i++) {
+        carry += (uint64_t)b->limb[i] * factor;
+        b->limb[i] = (uint32_t)carry;
+        carry >>= 32;
+    }
+    if (carry && b->used < LIMBS) b->limb[b->used++] = (uint32_t)carry;
+}
+
+static void big_multiply_5(struct big *b, int64_t power)
+{
+    for (; power >= 13; power -= 13) big_multiply_add(b, 1220703125u, 0); /* 5^13 */
+    for (; power > 0; power--) big_multiply_add(b, 5, 0);
+}
+
+static void big_shift(struct big *b, int64_t power)
+{
+    for (; power >= 31; power -= 31) big_multiply_add(b, UINT32_C(1) << 31, 0);
+    if (power > 0) big_multiply_add(b, UINT32_C(1) << power, 0);
+}
+
+static int big_compare(const struct big *a, const struct big *b)
+{
+    if (a->used != b->used) return a->used < b->used ? -1 : 1;
+    for (int i = a->used - 1; i >= 0; i--)
+        if (a->limb[i] != b->limb[i]) return a->limb[i] < b->limb[i] ? -1 : 1;
+    return 0;
+}
+
+/* All digits that can matter: a midpoint between floats has at most 113, so behind 128 it only counts whether anything
+ * follows, which one more digit 1 says. */
+static int64_t big_read(struct big *b, const struct decimal *d)
+{
+    int64_t exponent = d->exponent;
+    int digits = 0;
+    bool more = false;
+
+    if (!d->truncated) {
+        b->limb[0] = (uint32_t)d->digits;
+        b->limb[1] = (uint32_t)(d->digits >> 32);
+        b->used = b->limb[1] ? 2 : 1;
+        return exponent;
+    }
+    exponent = d->exponent + d->count; /* of the first digit */
+    b->used = 0;
+    for (const char *p = d->text; p < d->end && (*p | 0x20) != 'e'; p++) {
+        if ((unsigned)(*p - '0') >= 10 || (digits == 0 && *p == '0')) continue;
+        if (digits < MOST_DIGITS) {
+            big_multiply_add(b, 10, (uint32_t)(*p - '0'));
+            digits++;
+        } else {
+            more |= *p != '0';
+        }
+    }
+    if (more) {
+        big_multiply_add(b, 10, 1);
+        digits++;
+    }
+    return exponent - digits;
+}
+
+/* The decimal against the midpoint between the floats with bits `low` and low + 1. */
+static int compare_midpoint(const struct big *digits, int64_t exponent, uint32_t low)
+{
+    struct big left = *digits, right = {.used = 1};
+    uint32_t mantissa = low & 0x7fffff;
+    int q = (int)(low >> 23);
+
+    if (q) mantissa |= 0x800000;
+    else q = 1;
+    right.limb[0] = 2 * mantissa + 1; /* midpoint = (2m + 1) * 2^(q - 151) */
+    if (exponent >= 0) big_multiply_5(&left, exponent);
+    else big_multiply_5(&right, -exponent);
+    exponent -= q - 151;
+    if (exponent >= 0) big_shift(&left, exponent);
+    else big_shift(&right, -exponent);
+    return big_compare(&left, &right);
+}
+
+/* Walks from a float near the decimal to the nearest one. */
+static uint32_t settle(const struct decimal *d, uint32_t bits)
+{
+    struct big digits;
+    int64_t exponent = big_read(&digits, d);
+
+    for (; bits < 0x7f800000; bits++) {
+        int order = compare_midpoint(&digits, exponent, bits);
+        if (order < 0 || (order == 0 && bits % 2 == 0)) break;
+    }
+    for (; bits > 0; bits--) {
+        int order = compare_midpoint(&digits, exponent, bits - 1);
+        if (order > 0 || (order == 0 && bits % 2 == 0)) break;
+    }
+    return bits;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------- */
+static const double powers[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                  1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}; /* all exact */
+
+static float float_of(uint32_t bits, bool negative)
+{
+    float f;
+
+    if (negative) bits |= UINT32_C(1) << 31;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+float number_float(const struct decimal *d)
+{
+    int64_t top = d->exponent + d->count, e = d->exponent; /* 10^(top - 1) <= value < 10^top */
+    double v = (double)d->digits;
+    uint64_t wide;
+    uint32_t bits;
+    float f;
+
+    if (d->count == 0 || top < -45) return float_of(0, d->negative);
+    if (top > 39) return float_of(0x7f800000, d->negative);
+    for (; e < -22; e += 22) v /= powers[22];
+    if (e < 0) v /= powers[-e];
+    for (; e > 22; e -= 22) v *= powers[22];
+    if (e > 0) v *= powers[e];
+    memcpy(&wide, &v, sizeof wide);
+    if (v >= 0x1p-126 && v <= 0x1.fffffep127) {
+        int64_t from_midpoint = (int64_t)(wide & 0x1fffffff) - 0x10000000;
+        bool exact = e == d->exponent && d->exponent == 0 && !d->truncated && d->digits < UINT64_C(1) << 53;
+        if (from_midpoint > 8 || from_midpoint < -8 || exact) {
+            f = (float)v;
+            return d->negative ? -f : f;
+        }
+    }
+    f = v > 0x1.fffffep127 ? 0x1.fffffep127f : (float)v;
+    memcpy(&bits, &f, sizeof bits);
+    return float_of(settle(d, bits), d->negative);
+}
+
+bool json_read_float(const char *text, size_t bytes, float *out)
+{
+    struct decimal d;
+
+    if (number_scan(text, text + bytes, &d) != text + bytes) return false;
+    *out = number_float(&d);
+    return *out - *out == 0; /* finite */
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------- */
+/* 10^j for j = -31 .. 45, to 64 bits, rounded up: 10^j = g * 2^(floor(log2 10^j) - 63). */
+static const uint64_t tens[77] = {
+    0x81ceb32c4b43fcf5u, 0xa2425ff75e14fc32u, 0xcad2f7f5359a3b3fu, 0xfd87b5f28300ca0eu,
+    0x9e74d1b791e07e49u, 0xc612062576589ddbu, 0xf79687aed3eec552u, 0x9abe14cd44753b53u,
+    0xc16d9a0095928a28u, 0xf1c90080baf72cb2u, 0x971da05074da7befu, 0xbce5086492111aebu,
+    0xec1e4a7db69561a6u, 0x9392ee8e921d5d08u, 0xb877aa3236a4b44au, 0xe69594bec44de15cu,
+    0x901d7cf73ab0acdau, 0xb424dc35095cd810u, 0xe12e13424bb40e14u, 0x8cbccc096f5088ccu,
+    0xafebff0bcb24aaffu, 0xdbe6fecebdedd5bfu, 0x89705f4136b4a598u, 0xabcc77118461cefdu,
+    0xd6bf94d5e57a42bdu, 0x8637bd05af6c69b6u, 0xa7c5ac471b478424u, 0xd1b71758e219652cu,
+    0x83126e978d4fdf3cu, 0xa3d70a3d70a3d70bu, 0xcccccccccccccccdu, 0x8000000000000000u,
+    0xa000000000000000u, 0xc800000000000000u, 0xfa00000000000000u, 0x9c40000000000000u,
+    0xc350000000000000u, 0xf424000000000000u, 0x9896800000000000u, 0xbebc200000000000u,
+    0xee6b280000000000u, 0x9502f90000000000u, 0xba43b74000000000u, 0xe8d4a51000000000u,
+    0x9184e72a00000000u, 0xb5e620f480000000u, 0xe35fa931a0000000u, 0x8e1bc9bf04000000u,
+    0xb1a2bc2ec5000000u, 0xde0b6b3a76400000u, 0x8ac7230489e80000u, 0xad78ebc5ac620000u,
+    0xd8d726b7177a8000u, 0x878678326eac9000u, 0xa968163f0a57b400u, 0xd3c21bcecceda100u,
+    0x84595161401484a0u, 0xa56fa5b99019a5c8u, 0xcecb8f27f4200f3au, 0x813f3978f8940985u,
+    0xa18f07d736b90be6u, 0xc9f2c9cd04674edfu, 0xfc6f7c4045812297u, 0x9dc5ada82b70b59eu,
+    0xc5371912364ce306u, 0xf684df56c3e01bc7u, 0x9a130b963a6c115du, 0xc097ce7bc90715b4u,
+    0xf0bdc21abb48db21u, 0x96769950b50d88f5u, 0xbc143fa4e250eb32u, 0xeb194f8e1ae525feu,
+    0x92efd1b8d0cf37bfu, 0xb7abc627050305aeu, 0xe596b7b0c643c71au, 0x8f7e32ce7bea5c70u,
+    0xb35dbf821ae4f38cu,};
+
+static int floor_log2_ten(int j)
+{
+    return (j * 1741647) >> 19;
+}
+
+/* g * c / 2^64, rounded to odd: the lowest bit remembers whether anything was cut off. */
+static uint32_t multiply_to_odd(uint64_t g, uint32_t c)
+{
+    unsigned __int128 product = (unsigned __int128)g * c;
+    uint32_t rest = (uint32_t)(product >> 32);
+
+    return (uint32_t)(product >> 64) | (rest > 1);
+}
+
+/* Shortest digits * 10^k within the rounding interval of c * 2^q; the closest where several are. */
+static uint32_t shortest(uint32_t c, int q, bool low_neighbour_closer, int *k)
+{
+    bool even = c % 2 == 0;
+    *k = (q * 1262611 - (low_neighbour_closer ? 524031 : 0)) >> 22; /* floor(log10(2^q)), of 3/4 of it at a power of 2 */
+    int h = q + floor_log2_ten(-*k) + 1;
+    uint64_t g = tens[-*k + 31];
+    uint32_t value = multiply_to_odd(g, (4 * c) << h); /* 4 * v / 10^k */
+    uint32_t low = multiply_to_odd(g, (4 * c - 2 + low_neighbour_closer) << h) + !even;
+    uint32_t high = multiply_to_odd(g, (4 * c + 2) << h) - !even;
+    uint32_t s = value / 4;
+
+    if (s >= 10) { /* one digit less */
+        uint32_t t = s / 10;
+        bool below = low <= 40 * t, above = 40 * t + 40 <= high;
+        if (below != above) {
+            ++*k;
+            return t + above;
+        }
+    }
+    bool below = low <= 4 * s, above = 4 * s + 4 <= high;
+    if (below != above) return s + above;
+    uint32_t middle = 4 * s + 2;
+    return s + (value > middle || (value == middle && s % 2));
+}
+
+/* digits * 10^k as JSON: plain between 1e-5 and 1e16, else with an exponent. */
+static size_t layout(char *out, uint32_t digits, int k)
+{
+    char text[10];
+    int n = 0;
+    size_t at = 0;
+
+    while (digits % 10 == 0) digits /= 10, k++;
+    for (uint32_t rest = digits; rest; rest /= 10) text[n++] = (char)('0' + rest % 10); /* last digit first */
+    int point = n + k; /* digits before the point */
+    if (point > 16 || point < -4) {
+        out[at++] = text[n - 1];
+        if (n > 1) out[at++] = '.';
+        for (int i = n - 2; i >= 0; i--) out[at++] = text[i];
+        int exponent = point - 1;
+        out[at++] = 'e';
+        if (exponent < 0) out[at++] = '-', exponent = -exponent;
+        if (exponent >= 10) out[at++] = (char)('0' + exponent / 10);
+        out[at++] = (char)('0' + exponent % 10);
+        return at;
+    }
+    if (point <= 0) {
+        out[at++] = '0', out[at++] = '.';
+        for (int i = point; i < 0; i++) out[at++] = '0';
+    }
+    for (int i = n - 1; i >= 0; i--) {
+        out[at++] = text[i];
+        if (i == -k && k < 0 && point > 0) out[at++] = '.';
+    }
+    for (int i = 0; i < k; i++) out[at++] = '0';
+    return at;
+}
+
+size_t json_format_float(char out[32], float v)
+{
+    uint32_t bits, fraction;
+    size_t at = 0;
+    int q, k = 0;
+
+    memcpy(&bits, &v, sizeof bits);
+    fraction = bits & 0x7fffff;
+    q = (int)(bits >> 23 & 0xff);
+    if (q == 255) {
+        memcpy(out, "null", 5);
+        return 4;
+    }
+    if (bits >> 31) out[at++] = '-';
+    if (q == 0 && fraction == 0) {
+        out[at++] = '0';
+    } else {
+        uint32_t c = q ? fraction | 0x800000 : fraction;
+        int power = (q ? q : 1) - 150, shift = -power;
+        uint32_t digits;
+        if (shift >= 0 && shift < 24 && (c & ((UINT32_C(1) << shift) - 1)) == 0)
+            digits = c >> shift; /* a small whole number */
+        else
+            digits = shortest(c, power, fraction == 0 && q > 1, &k);
+        at += layout(out + at, digits, k);
+    }
+    out[at] = 0;
+    return at;
+}
