@@ -1,0 +1,200 @@
+/* cell.c -- the table of cells, and what they have in common: checks, the weight block, the input part. */
+#include "core/cells/cell.h"
+
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/cells/cell_private.h"
+
+#define WIDEST ((size_t)1 << 24) /* of inputs, hidden and projection: no product of two of them can overflow */
+
+static const struct cell_type *const types[] = {
+    [CELL_RNN] = &cell_rnn,
+    [CELL_LSTM] = &cell_lstm,
+    [CELL_GRU] = &cell_gru,
+};
+
+static rnnd_code check_width(const char *cell, const char *what, size_t width, rnnd_error *err)
+{
+    if (width >= 1 && width <= WIDEST) return RNND_OK;
+    return fail_at(err, RNND_MISMATCH, what, "%s wants %s of 1 to %zu, found %zu", cell, what, WIDEST, width);
+}
+
+static rnnd_code check_limit(const char *cell, const char *what, float limit, rnnd_error *err)
+{
+    if (limit >= 0) return RNND_OK;
+    return fail_at(err, RNND_INVALID, what, "%s wants a %s of 0 (off) or above, found %g", cell, what, (double)limit);
+}
+
+static rnnd_code check_spec(const struct cell_spec *spec, rnnd_error *err)
+{
+    const char *name = types[spec->kind]->name;
+    bool lstm = spec->kind == CELL_LSTM;
+    rnnd_code code;
+
+    if ((code = check_width(name, "inputs", spec->inputs, err)) ||
+        (code = check_width(name, "hidden", spec->hidden, err)))
+        return code;
+    if (spec->projection && (code = check_width(name, "projection", spec->projection, err))) return code;
+    if ((code = check_limit(name, "clip", spec->clip, err)) ||
+        (code = check_limit(name, "cell_clip", spec->cell_clip, err)) ||
+        (code = check_limit(name, "projection_clip", spec->projection_clip, err)))
+        return code;
+    if (!spec->w_ih || !spec->w_hh)
+        return fail(err, RNND_INVALID, "%s wants input and recurrent weights, found none", name);
+    if (!lstm && (spec->projection || spec->peephole || spec->coupled_input || spec->coupled_forget || spec->c0))
+        return fail(err, RNND_UNSUPPORTED,
+                    "%s has no projection, peepholes, coupled gates or cell state, found one of them", name);
+    if (spec->projection && !spec->w_hr)
+        return fail(err, RNND_INVALID, "%s with a projection of %zu wants its weights, found none", name,
+                    spec->projection);
+    if (spec->coupled_input && spec->coupled_forget)
+        return fail(err, RNND_INVALID, "%s couples input and forget gate either way, found both ways at once", name);
+    return RNND_OK;
+}
+
+static uint64_t count_parameters(const struct cell_spec *spec, const struct cell *cell)
+{
+    uint64_t rows = (uint64_t)cell->gates * cell->hidden;
+    uint64_t count = rows * (cell->inputs + cell->recurrent);
+
+    count += rows * ((spec->b_ih != NULL) + (spec->b_hh != NULL));
+    if (spec->projection) count += (uint64_t)spec->projection * cell->hidden;
+    if (spec->peephole) count += 3 * (uint64_t)cell->hidden;
+    if (spec->h0) count += cell->recurrent;
+    if (spec->c0) count += cell->c_width;
+    return count;
+}
+
+rnnd_code cell_prepare(const struct cell_spec *spec, const struct kernels *kernels, struct cell **out, rnnd_error *err)
+{
+    struct cell *cell = NULL;
+    rnnd_code code = check_spec(spec, err);
+
+    *out = NULL;
+    if (code) return code;
+    if (!(cell = mem_alloc(1, sizeof *cell)) || !(cell->own = mem_alloc(1, sizeof *cell->own))) {
+        code = fail_memory(err, sizeof *cell + sizeof *cell->own);
+        goto out;
+    }
+    cell->own->type = types[spec->kind];
+    cell->kind = spec->kind;
+    cell->inputs = spec->inputs;
+    cell->hidden = spec->hidden;
+    cell->recurrent = spec->projection ? spec->projection : spec->hidden;
+    cell->gates = cell->own->type->gates;
+    cell->c_width = spec->kind == CELL_LSTM ? spec->hidden : 0;
+    cell->kernels = kernels;
+    cell->parameters = count_parameters(spec, cell);
+    code = cell->own->type->prepare(spec, cell, err);
+out:
+    if (code)
+        cell_free(cell);
+    else
+        *out = cell;
+    return code;
+}
+
+void cell_free(struct cell *cell)
+{
+    if (!cell) return;
+    if (cell->own) mem_free(cell->own->block);
+    mem_free(cell->own);
+    mem_free(cell);
+}
+
+static size_t whole_lines(size_t floats)
+{
+    return (floats + LANES - 1) / LANES * LANES;
+}
+
+float *cell_take(struct cell *cell, size_t floats)
+{
+    float *piece = cell->own->block + cell->own->used;
+    cell->own->used += whole_lines(floats);
+    return piece;
+}
+
+static const float *take_copy(struct cell *cell, const float *from, size_t floats)
+{
+    if (!from) return NULL;
+    return memcpy(cell_take(cell, floats), from, floats * sizeof *from);
+}
+
+rnnd_code cell_start(struct cell *cell, const struct cell_spec *spec, size_t extra, size_t pieces, rnnd_error *err)
+{
+    size_t w_ih = pack_gates_floats(cell->inputs, cell->gates, cell->hidden);
+    size_t floats = w_ih + cell->gates * cell_padded(cell) + extra + pieces * LANES;
+
+    if (spec->h0) floats += whole_lines(cell->recurrent);
+    if (spec->c0) floats += whole_lines(cell->c_width);
+    cell->weight_bytes = floats * sizeof(float);
+    cell->own->block = mem_aligned(cell->weight_bytes);
+    if (!cell->own->block) return fail_memory(err, cell->weight_bytes);
+    pack_gates(&cell->own->w_ih, cell_take(cell, w_ih), spec->w_ih, cell->inputs, cell->inputs, cell->gates,
+               cell->hidden);
+    cell->h0 = take_copy(cell, spec->h0, cell->recurrent);
+    cell->c0 = take_copy(cell, spec->c0, cell->c_width);
+    return RNND_OK;
+}
+
+rnnd_code cell_fold_bias(struct cell *cell, const struct cell_spec *spec, size_t folded, rnnd_error *err)
+{
+    size_t count = cell->gates * cell->hidden;
+    float *sum = mem_alloc(count, sizeof *sum), *row;
+
+    if (!sum) return fail_memory(err, count * sizeof *sum);
+    for (size_t i = 0; i < count; i++) {
+        if (spec->b_ih) sum[i] = spec->b_ih[i];
+        if (spec->b_hh && i < folded * cell->hidden) sum[i] += spec->b_hh[i];
+    }
+    row = cell_take(cell, cell->gates * cell_padded(cell));
+    pack_gates_row(row, sum, cell->gates, cell->hidden);
+    cell->own->bias = row;
+    mem_free(sum);
+    return RNND_OK;
+}
+
+void cell_limit(float *x, size_t n, float limit)
+{
+    if (!(limit > 0)) return;
+    for (size_t i = 0; i < n; i++) x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+}
+
+size_t cell_projected_width(const struct cell *cell)
+{
+    return packed_width(&cell->own->w_ih);
+}
+
+void cell_project(const struct cell *cell, size_t rows, const float *const *x, float *const *projected)
+{
+    size_t width = cell_projected_width(cell);
+
+    for (size_t r = 0; r < rows; r++) memcpy(projected[r], cell->own->bias, width * sizeof(float));
+    cell->kernels->matmul(&cell->own->w_ih, rows, x, projected);
+}
+
+/* Floats of scratch per row of a step:
+ *   LSTM with projection   h before it [padded hidden] | accumulator of it [packed_width(w_hr)]
+ *   GRU, reset after       x part of n, in gates layout [3 * padded]
+ *   GRU, reset before      r and z [2 * padded] | r h [padded] | h part of n [padded]
+ *   else                   none */
+static size_t scratch_width(const struct cell *cell)
+{
+    size_t padded = cell_padded(cell);
+
+    if (cell->kind == CELL_LSTM && cell->own->w_hr.w) return padded + packed_width(&cell->own->w_hr);
+    if (cell->kind == CELL_GRU) return cell->own->reset_before ? 4 * padded : 3 * padded;
+    return 0;
+}
+
+size_t cell_scratch_floats(const struct cell *cell, size_t rows)
+{
+    return (rows < CELL_CHUNK ? rows : CELL_CHUNK) * scratch_width(cell);
+}
+
+void cell_step(const struct cell *cell, size_t rows, float *const *projected, const float *const *h,
+               const float *const *c, float *const *h_next, float *const *c_next, float *scratch)
+{
+    cell->own->type->step(cell, rows, projected, h, c, h_next, c_next, scratch);
+}

@@ -1,0 +1,46 @@
+/* cell_private.h -- what the cells share behind cell.h: the prepared weights and how they are laid out. */
+#ifndef RNND_CELL_PRIVATE_H
+#define RNND_CELL_PRIVATE_H
+
+#include "core/cells/cell.h"
+
+/* Rows that a step handles at once where it needs pointers to scratch rows: they live on the stack. */
+#define CELL_CHUNK 96
+
+struct cell_private {
+    const struct cell_type *type;
+    float *block;       /* owned: every weight, one piece after the other, each 64-byte aligned */
+    size_t used;        /* floats of it given out */
+    struct packed w_ih; /* gates layout */
+    struct packed w_hh; /* gates layout; GRU with reset before: r and z alone */
+    struct packed w_hn; /* GRU with reset before: n */
+    struct packed w_hr; /* LSTM projection, dense */
+    const float *bias;  /* an accumulator row: what cell_project starts from */
+    const float *b_hn;  /* GRU with reset after: [panels][16] */
+    bool reset_before;
+    struct act act;     /* RNN */
+    float clip;         /* RNN */
+    float projection_clip;
+    struct lstm_epilogue lstm;
+    struct gru_epilogue gru;
+};
+
+/* hidden up to whole vectors */
+static inline size_t cell_padded(const struct cell *cell)
+{
+    return (cell->hidden + LANES - 1) / LANES * LANES;
+}
+
+/* Allocates the block: w_ih, a bias row, h0 and c0 as the specification has them, and `extra` floats for the type's own
+ * pieces, of which there are `pieces`; prepares all but those. */
+rnnd_code cell_start(struct cell *cell, const struct cell_spec *spec, size_t extra, size_t pieces, rnnd_error *err);
+/* The next piece of the block. */
+float *cell_take(struct cell *cell, size_t floats);
+/* b_ih + b_hh for the gates below `folded`, b_ih alone from there on, as the accumulator row of cell_project. */
+rnnd_code cell_fold_bias(struct cell *cell, const struct cell_spec *spec, size_t folded, rnnd_error *err);
+/* x limited to -limit .. limit; 0 = no limit; NaN stays. */
+void cell_limit(float *x, size_t n, float limit);
+
+extern const struct cell_type cell_rnn, cell_lstm, cell_gru;
+
+#endif
