@@ -253,7 +253,12 @@ typedef struct rnnd_token { /* one token given out */
 
 /* One text being generated. It is a partner of the stepping loop: whoever steps asks it for the next input row and hands
  * it the output row; text comes out in whole UTF-8 characters, held back while it may begin a stop string. It
- * touches `state` only for the sampler's generator. */
+ * touches `state` only for the sampler's generator.
+ *     while (rnnd_generation_input(g, row)) { step; rnnd_generation_output(g, logits); text and tokens, if wanted; }
+ * Every token given out is fed too, the last one included: so the state ends up holding all that was said, and a next
+ * generation without a prompt goes on just behind it. Penalties count from here on. A reader that takes text and tokens
+ * after every step costs no memory, however long it goes; one that does not makes buffers grow. Where neither
+ * log-probabilities nor prompt scores are asked for, only the last 4096 unread tokens are kept. */
 typedef struct rnnd_generation rnnd_generation;
 RNND_API rnnd_code rnnd_generation_open(const rnnd_model *model, const rnnd_generate_params *params, void *state,
                                         rnnd_generation **out, rnnd_error *err);

@@ -77,7 +77,7 @@ static rnnd_code check_settings(const rnnd_sampling *s, size_t vocabulary, rnnd_
         (code = check_range("min_p", s->min_p, 0, 1, err)) != RNND_OK ||
         (code = check_range("frequency_penalty", s->frequency_penalty, -100, 100, err)) != RNND_OK ||
         (code = check_range("presence_penalty", s->presence_penalty, -100, 100, err)) != RNND_OK ||
-        (code = check_range("repetition_penalty", s->repetition_penalty, 0.01, 100, err)) != RNND_OK ||
+        (code = check_range("repetition_penalty", s->repetition_penalty, 0.01f, 100, err)) != RNND_OK ||
         (code = check_range("logprobs", s->logprobs, -1, 1000, err)) != RNND_OK)
         return code;
     for (size_t i = 0; i < s->bias_count; i++) {

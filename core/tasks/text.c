@@ -32,7 +32,7 @@ static rnnd_code attach(struct rnnd_model *m, rnnd_error *err)
         return fail(err, RNND_MISMATCH, "the network has %zu outputs; the %s tokenizer has %zu symbols",
                     m->network_outputs, t->kind->name, v);
     if (m->info.input_count != 1 || (m->network_inputs != 1 && m->network_inputs != v))
-        return fail(err, RNND_MISMATCH, "the network has %zu inputs of %zu values in all; a text model has one of 1 or %zu",
+        return fail(err, RNND_MISMATCH, "the network has %zu inputs of %zu values in all; wanted one input of 1 or %zu",
                     m->info.input_count, m->network_inputs, v);
     const rnnd_port *given = m->info.inputs;
     if (m->network_inputs == 1 && given->is_ids && given->limit < v)

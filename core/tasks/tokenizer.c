@@ -40,7 +40,7 @@ static const char *bytes_decode(const struct tokenizer *t, int32_t id, size_t *b
 }
 
 /* ---- chars: a table of symbols. One of a single character stands for it; a longer one ("<unk>") is only put out, so
- * that nobody can type a special token. ----------------------------------------------------------------------------- */
+ * that nobody can type a special token. ---------------------------------------------------------------------------- */
 
 struct char_entry { uint32_t code; int32_t id; };
 
@@ -66,7 +66,8 @@ static rnnd_code read_symbol(struct char_table *table, const char *text, size_t 
         return fail_at(err, RNND_CORRUPT, "symbols", "symbol %zu of the vocabulary is empty", i);
     for (size_t at = 0, n; at < length; at += n)
         if ((n = utf8_decode(text + at, length - at, &code)) == 0)
-            return fail_at(err, RNND_CORRUPT, "symbols", "symbol %zu of the vocabulary is not UTF-8 at byte %zu", i, at);
+            return fail_at(err, RNND_CORRUPT, "symbols", "symbol %zu of the vocabulary is not UTF-8 at byte %zu", i,
+                           at);
     table->texts[i] = text;
     table->lengths[i] = length;
     if (utf8_decode(text, length, &code) == length)
