@@ -35,21 +35,20 @@ static float *floats(size_t n, float scale)
     return p;
 }
 
-/* The first `count` of them; unbounded ones are last, because a gate far outside 0..1 makes errors grow step by step. */
-static struct act draw_act(unsigned count)
+static struct act draw_act(bool bounded)
 {
-    static const struct act some[] = {{ACT_SIGMOID, 0, 0}, {ACT_HARD_SIGMOID, 0.2f, 0.5f}, {ACT_SOFTSIGN, 0, 0},
-                                      {ACT_TANH, 0, 0}, {ACT_RELU, 0, 0}};
-    return some[rng_u32(&rng) % count];
+    static const struct act some[] = {{ACT_SIGMOID, 0, 0}, {ACT_TANH, 0, 0}, {ACT_HARD_SIGMOID, 0.2f, 0.5f},
+                                      {ACT_SOFTSIGN, 0, 0}, {ACT_RELU, 0, 0}};
+    return some[rng_u32(&rng) % (bounded ? 4 : 5)];
 }
 
 static void draw_specials(struct cell_spec *s)
 {
     size_t H = s->hidden;
     if (coin()) s->clip = 0.8f;
-    s->gate = coin() ? (struct act){ACT_SIGMOID, 0, 0} : draw_act(3);
-    s->cell = coin() ? (struct act){ACT_TANH, 0, 0} : draw_act(5);
-    s->out = coin() ? s->cell : draw_act(5);
+    s->gate = coin() ? (struct act){ACT_SIGMOID, 0, 0} : draw_act(true); /* or a product with it magnifies errors */
+    s->cell = coin() ? (struct act){ACT_TANH, 0, 0} : draw_act(false);
+    s->out = coin() ? s->cell : draw_act(false);
     if (s->kind == CELL_GRU) {
         s->reset_before = coin();
         s->z_takes_new = coin();
@@ -205,13 +204,13 @@ static void batch_free(struct batch *b)
     mem_free(b);
 }
 
-/* Steps rows from..from+n-1 through all inputs, the state in place. */
-static void batch_run(const struct cell *cell, struct batch *b, size_t from, size_t n)
+/* Steps rows from..from+n-1 through the inputs of steps first..end-1, the state in place. */
+static void batch_run(const struct cell *cell, struct batch *b, size_t first, size_t end, size_t from, size_t n)
 {
     float *scratch = mem_aligned(cell_scratch_floats(cell, n) * sizeof(float));
     assert_non_null(scratch);
     mem_fail_at(0);
-    for (size_t t = 0; t < STEPS; t++) {
+    for (size_t t = first; t < end; t++) {
         cell_project(cell, n, (const float *const *)b->x[t] + from, b->projected + from);
         cell_step(cell, n, b->projected + from, (const float *const *)b->h + from, (const float *const *)b->c + from,
                   b->h + from, b->c + from, scratch);
@@ -236,14 +235,15 @@ static void compare(const struct cell_spec *s, const struct cell *cell, const st
     for (size_t u = 0; u < cell->recurrent; u++) h_most = fmax(h_most, fabs(h[u]));
     for (size_t u = 0; u < cell->c_width; u++) c_most = fmax(c_most, fabs(c[u]));
     for (size_t u = 0; u < cell->recurrent; u++)
-        if (!(fabs((double)b->h[r][u] - h[u]) <= 5e-6 * h_most)) {
+        if (!(fabs((double)b->h[r][u] - h[u]) <= 2e-6 * h_most)) {
             print_message("kind %d inputs %zu hidden %zu row %zu: h[%zu] = %.9g, not %.9g\n", s->kind, s->inputs,
                           s->hidden, r, u, (double)b->h[r][u], h[u]);
             assert_true(false);
         }
-    for (size_t u = 0; u < cell->c_width; u++) assert_true(fabs((double)b->c[r][u] - c[u]) <= 5e-6 * c_most);
+    for (size_t u = 0; u < cell->c_width; u++) assert_true(fabs((double)b->c[r][u] - c[u]) <= 2e-6 * c_most);
 }
 
+/* Every step starts both sides from the same state: a difference may grow from step to step. */
 static void cells_follow_their_equations(void **unused)
 {
     (void)unused;
@@ -251,20 +251,18 @@ static void cells_follow_their_equations(void **unused)
         struct cell_spec s = spec_make((enum cell_kind)(round % 3));
         struct cell *cell = prepared(&s, kernels_pick(NULL));
         struct batch *b = batch_make(cell, draw(1, 9));
-        double h[9][64], c[9][64], x[64];
-        for (size_t r = 0; r < b->rows; r++) {
-            for (size_t u = 0; u < cell->recurrent; u++) h[r][u] = (double)b->h[r][u];
-            for (size_t u = 0; u < cell->c_width; u++) c[r][u] = (double)b->c[r][u];
-        }
-        batch_run(cell, b, 0, b->rows);
-        for (size_t r = 0; r < b->rows; r++) {
-            for (size_t t = 0; t < STEPS; t++) {
+        for (size_t t = 0; t < STEPS; t++) {
+            double h[9][64], c[9][64], x[64];
+            for (size_t r = 0; r < b->rows; r++) {
+                for (size_t u = 0; u < cell->recurrent; u++) h[r][u] = (double)b->h[r][u];
+                for (size_t u = 0; u < cell->c_width; u++) c[r][u] = (double)b->c[r][u];
                 for (size_t i = 0; i < s.inputs; i++) x[i] = (double)b->x[t][r][i];
                 if (s.kind == CELL_LSTM) lstm_reference(&s, x, h[r], c[r]);
                 if (s.kind == CELL_GRU) gru_reference(&s, x, h[r]);
                 if (s.kind == CELL_RNN) rnn_reference(&s, x, h[r]);
             }
-            compare(&s, cell, b, r, h[r], c[r]);
+            batch_run(cell, b, t, t + 1, 0, b->rows);
+            for (size_t r = 0; r < b->rows; r++) compare(&s, cell, b, r, h[r], c[r]);
         }
         batch_free(b);
         cell_free(cell);
@@ -302,15 +300,15 @@ static void one_answer(void **unused)
         struct cell *cell = prepared(&s, all[0]);
         struct batch *start = batch_make(cell, round < 80 ? draw(1, 14) : draw(97, MOST));
         struct batch *want = batch_copy(cell, start);
-        batch_run(cell, want, 0, want->rows);
+        batch_run(cell, want, 0, STEPS, 0, want->rows);
         for (size_t k = 0; k < count; k++) {
             struct cell *other = prepared(&s, all[k]);
             struct batch *split = batch_copy(cell, start), *single = batch_copy(cell, start);
             size_t cut = draw(0, start->rows);
-            batch_run(other, split, 0, cut);
-            batch_run(other, split, cut, start->rows - cut);
+            batch_run(other, split, 0, STEPS, 0, cut);
+            batch_run(other, split, 0, STEPS, cut, start->rows - cut);
             batch_same(cell, split, want);
-            for (size_t r = 0; r < start->rows; r++) batch_run(other, single, r, 1);
+            for (size_t r = 0; r < start->rows; r++) batch_run(other, single, 0, STEPS, r, 1);
             batch_same(cell, single, want);
             batch_free(split);
             batch_free(single);
@@ -333,7 +331,7 @@ static void a_window_is_its_steps(void **unused)
         struct batch *want = batch_make(cell, 1), *got = batch_copy(cell, want);
         float *scratch = mem_aligned(cell_scratch_floats(cell, 1) * sizeof(float)), *projected[STEPS];
         const float *x[STEPS];
-        batch_run(cell, want, 0, 1);
+        batch_run(cell, want, 0, STEPS, 0, 1);
         for (size_t t = 0; t < STEPS; t++) {
             projected[t] = floats(cell_projected_width(cell), 1);
             x[t] = got->x[t][0];
