@@ -1,0 +1,104 @@
+#!/usr/bin/python3
+"""tiny.py -- makes the small text models that tests use: random weights from a fixed seed, no training.
+
+    python3 models/recipes/tiny.py [FOLDER]        FOLDER is models/tiny by default
+
+text.safetensors   bytes -> embedding 16 -> GRU 24 -> 256 logits, with a chat template
+chars.safetensors  43 characters, some of several bytes -> embedding 8 -> LSTM 20 -> logits; others are refused
+
+Golden vectors are computed here in float64 with numpy, by the equations of PyTorch's nn.GRU and nn.LSTM.
+"""
+import os
+import sys
+
+import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from rnnd_export import write_safetensors
+
+SYMBOLS = list("\n abcdefghijklmnopqrstuvwxyz.,!?'-:;0123") + ["é", "€", "😀"]
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def gru(w, x):
+    hidden = w["rnn.weight_hh_l0"].shape[1]
+    h, out = np.zeros(hidden), []
+    for row in x:
+        a = w["rnn.weight_ih_l0"] @ row + w["rnn.bias_ih_l0"]
+        b = w["rnn.weight_hh_l0"] @ h + w["rnn.bias_hh_l0"]
+        r = sigmoid(a[:hidden] + b[:hidden])
+        z = sigmoid(a[hidden:2 * hidden] + b[hidden:2 * hidden])
+        n = np.tanh(a[2 * hidden:] + r * b[2 * hidden:])
+        h = (1 - z) * n + z * h
+        out.append(h)
+    return np.array(out)
+
+
+def lstm(w, x):
+    hidden = w["rnn.weight_hh_l0"].shape[1]
+    h, c, out = np.zeros(hidden), np.zeros(hidden), []
+    for row in x:
+        a = (w["rnn.weight_ih_l0"] @ row + w["rnn.bias_ih_l0"] + w["rnn.weight_hh_l0"] @ h + w["rnn.bias_hh_l0"])
+        i, f, g, o = a.reshape(4, hidden)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        out.append(h)
+    return np.array(out)
+
+
+def make(path, kind, gates, vocabulary, embed, hidden, ids, config, seed):
+    rng = np.random.default_rng(seed)
+
+    def normal(scale, *shape):
+        return (rng.standard_normal(shape) * scale).astype(np.float32)
+
+    tensors = {
+        "embed.weight": normal(1.0, vocabulary, embed),
+        "rnn.weight_ih_l0": normal(0.5, gates * hidden, embed),
+        "rnn.weight_hh_l0": normal(0.3, gates * hidden, hidden),
+        "rnn.bias_ih_l0": normal(0.3, gates * hidden),
+        "rnn.bias_hh_l0": normal(0.3, gates * hidden),
+        "head.weight": normal(1.0, vocabulary, hidden),
+        "head.bias": normal(0.5, vocabulary),
+    }
+    if vocabulary == 256:   # mostly letters, now and then a line's end: something that tests can read
+        tensors["head.bias"][:] -= 6
+        tensors["head.bias"][[ord(c) for c in "abcdefghijklmnopqrstuvwxyz ,."]] += 7
+        tensors["head.bias"][ord("\n")] += 5
+    w = {k: v.astype(np.float64) for k, v in tensors.items()}
+    out = (gru if kind == "gru" else lstm)(w, w["embed.weight"][ids])
+    tensors["golden.x"] = np.array(ids, np.float32)[None, :, None]
+    tensors["golden.y"] = (out @ w["head.weight"].T + w["head.bias"]).astype(np.float32)[None]
+    config = dict({
+        "format": 1, "task": "text", "mode": "carry", "output": "all", "license": "MIT",
+        "data": "none: random weights", "inputs": [{"name": "ids", "ids": vocabulary}],
+        "layers": [{"type": "embedding", "name": "embed"},
+                   {"type": kind, "name": "rnn", "hidden": hidden, "layers": 1},
+                   {"type": "dense", "name": "head"}],
+        "golden": {"inputs": "golden.x", "outputs": "golden.y"},
+    }, **config)
+    write_safetensors(path, tensors, config)
+    print("%s: %d bytes" % (path, os.path.getsize(path)))
+
+
+def main():
+    folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "..", "tiny")
+    os.makedirs(folder, exist_ok=True)
+    make(os.path.join(folder, "text.safetensors"), "gru", 3, 256, 16, 24, list("Golden \xc3\xa9\n".encode("latin-1")), {
+        "name": "text", "description": "Random byte-level GRU for tests.",
+        "text": {"tokenizer": "bytes",
+                 "chat": {"user": {"prefix": "U: ", "suffix": "\n"}, "assistant": {"prefix": "A: ", "suffix": "\n"},
+                          "system": {"suffix": "\n"}, "opening": "", "stop": ["\n"], "min_bytes": 1}},
+    }, seed=1)
+    ids = [SYMBOLS.index(c) for c in "golden é€😀\n"]
+    make(os.path.join(folder, "chars.safetensors"), "lstm", 4, len(SYMBOLS), 8, 20, ids, {
+        "name": "chars", "description": "Random character-level LSTM for tests.",
+        "text": {"tokenizer": "chars", "symbols": SYMBOLS},
+    }, seed=2)
+
+
+if __name__ == "__main__":
+    main()
