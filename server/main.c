@@ -1,0 +1,38 @@
+/* main.c -- the program: one table of commands. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/cli/cli.h"
+#include "server/serve.h"
+
+static const struct command command_serve = {"serve", "answer HTTP: sessions, windows, forecasts, text, a page", serve_command};
+
+static const struct command *const commands[] = {&command_serve, &command_inspect, &command_run, &command_generate,
+                                                 &command_forecast};
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "rnnd %s -- the daemon for recurrent networks\n\nUsage: rnnd COMMAND [...]\n\n", rnnd_version());
+    for (size_t i = 0; i < COMMANDS; i++) fprintf(to, "  rnnd %-10s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("  rnnd --version   version and kernels\n\n`rnnd COMMAND --help` tells more. To begin: rnnd serve\n", to);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "--help";
+
+    if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
+        print_help(stdout);
+        return 0;
+    }
+    if (!strcmp(name, "--version") || !strcmp(name, "version")) {
+        printf("rnnd %s (kernels %s)\n", rnnd_version(), rnnd_kernel_row());
+        return 0;
+    }
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (!strcmp(commands[i]->name, name)) return commands[i]->run(argc - 1, argv + 1);
+    fprintf(stderr, "rnnd: there is no command '%s'\n\n", name);
+    print_help(stderr);
+    return 2;
+}
