@@ -45,7 +45,7 @@ static const struct setting settings[] = {
     {"ttl",               SECONDS, AT(ttl_s),                "1h", 1, 1e9, NULL,
      "life of a session that nobody uses"},
     {"session-memory",    BYTES,   AT(session_memory_bytes), "25%", 64 * KIB, 1e15, NULL,
-     "ceiling of all session states; above it the least recently used idle session ends; % is of this machine's memory"},
+     "ceiling of all session states; above it the least recently used idle session ends; % is of the machine's memory"},
     {"kept-states",       COUNT,   AT(kept_states),          "8", 1, 1000, NULL,
      "earlier states a session keeps, one per request, for replays and rewinding"},
     {"remember-dead",     SECONDS, AT(remember_dead_s),      "1h", 0, 1e9, NULL,
@@ -337,7 +337,8 @@ static const char *find_variable(char *const *environment, const char *name)
 static void variable_name(const struct setting *s, char out[64])
 {
     size_t n = (size_t)snprintf(out, 64, "RNND_%s", s->name);
-    for (size_t i = 5; i < n && i < 63; i++) out[i] = out[i] == '-' ? '_' : (char)(out[i] >= 'a' ? out[i] - 32 : out[i]);
+    for (size_t i = 5; i < n && i < 63; i++)
+        out[i] = (char)(out[i] == '-' ? '_' : out[i] >= 'a' ? out[i] - 32 : out[i]);
 }
 
 static int read_environment(struct reading *r, char *const *environment)
@@ -400,7 +401,8 @@ static bool loopback(const char *host)
 static int split_listen(struct reading *r)
 {
     struct config *c = r->config;
-    const char *text = c->listen, *source = r->source[find_setting("listen", 6) - settings], *colon = strrchr(text, ':');
+    const char *source = r->source[find_setting("listen", 6) - settings], *text = c->listen;
+    const char *colon = strrchr(text, ':');
     char *rest;
 
     if (!strncmp(text, "unix:", 5)) {
@@ -529,5 +531,6 @@ void config_help(FILE *to)
     }
     fputs("  --config FILE                   the file (RNND_CONFIG)\n"
           "\n"
-          "SIZE is a number with B, KiB, MiB, GiB; TIME one with ms, s, min, h, d; lists are separated by commas.\n", to);
+          "SIZE is a number with B, KiB, MiB, GiB; TIME one with ms, s, min, h, d; lists are separated by commas.\n",
+          to);
 }

@@ -1,4 +1,4 @@
-/* log.h -- what the server says on stderr: lines for people at start and end, one line per request. Loop thread only. */
+/* log.h -- what the server says on stderr: lines for people at start and end, one line per request. Loop thread */
 #ifndef SERVER_LOG_H
 #define SERVER_LOG_H
 

@@ -5,7 +5,8 @@
 #include "core/cli/cli.h"
 #include "server/serve.h"
 
-static const struct command command_serve = {"serve", "answer HTTP: sessions, windows, forecasts, text, a page", serve_command};
+static const struct command command_serve = {"serve", "answer HTTP: sessions, windows, forecasts, text, a page",
+                                             serve_command};
 
 static const struct command *const commands[] = {&command_serve, &command_inspect, &command_run, &command_generate,
                                                  &command_forecast};

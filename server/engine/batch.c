@@ -1,15 +1,15 @@
 /* batch.c -- the one queue and the one place that steps models.
  *
- * Who owns what. At any moment at most one thread has the turn (b->turn): the loop thread, inside batch_after_poll(), or
- * the compute thread, from when the loop hands it work until nothing is ready. Whoever has it owns everything marked
- * [turn]: the lanes' lists, the work list, the waiting list. What crosses threads at any time is [lock], or atomic:
- * incoming jobs, events, job->cancelled, job->woken.
+ * Who owns what. At any moment at most one thread has the turn (b->turn): the loop thread, inside
+ * batch_after_poll(), or the compute thread, from when the loop hands it work until nothing is ready. Whoever has
+ * it owns everything marked [turn]: the lanes' lists, the work list, the waiting list. What crosses threads at any
+ * time is [lock], or atomic: incoming jobs, events, job->cancelled, job->woken.
  *
  * Lock order: there is one lock, b->lock. No callback (input, output, work, progress, done, wake) runs under it, and
  * nothing is locked inside it.
  *
- * Nothing is lost between the two: the loop puts jobs in `incoming` under the lock and, if the turn is free, takes it; the
- * compute thread gives the turn back under the lock, after seeing that nothing is incoming. */
+ * Nothing is lost between the two: the loop puts jobs in `incoming` under the lock and, if the turn is free, takes
+ * it; the compute thread gives the turn back under the lock, after seeing that nothing is incoming. */
 #include "server/engine/batch.h"
 
 #include <pthread.h>
@@ -100,7 +100,8 @@ static void end_job(struct batch *b, struct job *j, rnnd_code code)
 {
     j->code = code;
     if (code == RNND_OK) j->error = (rnnd_error){0};
-    else if (j->error.code != code) engine_fail(&j->error, code, "", "%s failed: %s", j->type->name, rnnd_code_name(code));
+    else if (j->error.code != code)
+        engine_fail(&j->error, code, "", "%s failed: %s", j->type->name, rnnd_code_name(code));
     b->ended[b->ended_count++] = j;
 }
 
@@ -373,8 +374,8 @@ static bool small(const struct batch *b)
     return seconds < LOOP_BUDGET_S;
 }
 
-/* Ticks here while work is small and the budget lasts: a request of one step is finished by the second tick, a long one is
- * begun and goes over. */
+/* Ticks here while work is small and the budget lasts: a request of one step is finished by the second tick, a long
+ * one is begun and goes over. */
 void batch_after_poll(struct batch *b)
 {
     double begin = 0;

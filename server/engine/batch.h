@@ -1,13 +1,14 @@
 /* batch.h -- the one queue and the one place that steps models: every tick takes what is ready, as one batch.
  *
- * A job is one sequence being stepped (a session's request, a prompt being fed and continued, a series) or a piece of
- * work done in slices (a window, a forecast). At each tick every ready step job of a model gives its next input row; all
- * rows are stepped together; each job gets its output row. Jobs of any length join and leave between any two ticks; there
- * is no padding and no waiting for company. Where a tick runs is decided in batch_after_poll(): small ready work
- * on the loop thread itself, the rest on the compute thread (a blocked hand-over costs more than a small step).
+ * A job is one sequence being stepped (a session's request, a prompt being fed and continued, a series) or a piece
+ * of work done in slices (a window, a forecast). At each tick every ready step job of a model gives its next input
+ * row; all rows are stepped together; each job gets its output row. Jobs of any length join and leave between any
+ * two ticks; there is no padding and no waiting for company. Where a tick runs is decided in batch_after_poll():
+ * small ready work on the loop thread itself, the rest on the compute thread (a blocked hand-over costs more than a
+ * small step).
  *
- * Ownership: from batch_submit() until `done` runs, job and job->state belong to the engine. input, output and work run on
- * whichever thread ticks; progress and done on the loop thread. */
+ * Ownership: from batch_submit() until `done` runs, job and job->state belong to the engine. input, output and work
+ * run on whichever thread ticks; progress and done on the loop thread. */
 #ifndef SERVER_BATCH_H
 #define SERVER_BATCH_H
 

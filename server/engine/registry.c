@@ -1,8 +1,8 @@
 /* registry.c -- the open models: sources to files, files to named models, names back to models.
  *
- * A file's name is what a request calls it: "NAME=FILE" says it, else it is the file's stem. Stems that occur twice get
- * their extension, all of them, so that neither file silently takes the name. Loading happens in registry_add, before the
- * server listens. */
+ * A file's name is what a request calls it: "NAME=FILE" says it, else it is the file's stem. Stems that occur twice
+ * get their extension, all of them, so that neither file silently takes the name. Loading happens in registry_add,
+ * before the server listens. */
 #include "server/engine/registry.h"
 
 #include <dirent.h>
@@ -297,8 +297,8 @@ rnnd_code registry_choose(const struct registry *r, const char *name, int task, 
     if (name) {
         m = registry_find(r, name);
         if (!m)
-            return engine_fail(err, RNND_NOT_FOUND, "model", "there is no model '%.100s'; %smodels here: %s", name, kind,
-                               candidates[0] ? candidates : "none");
+            return engine_fail(err, RNND_NOT_FOUND, "model", "there is no model '%.100s'; %smodels here: %s", name,
+                               kind, candidates[0] ? candidates : "none");
         if (!m->handle)
             return engine_fail(err, RNND_BUSY, "model", "the model %s did not load: %s", m->name, m->failure);
         if (!fits(m, task))

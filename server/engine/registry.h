@@ -24,7 +24,7 @@ void registry_stop(struct registry *r);
  * extension. "stats" is a reserved name. */
 rnnd_code registry_add(struct registry *r, const char *source, rnnd_error *err);
 size_t registry_list(const struct registry *r, struct model *const **models); /* sorted by name */
-struct model *registry_find(const struct registry *r, const char *name);      /* NULL if unknown (failed ones are found) */
+struct model *registry_find(const struct registry *r, const char *name); /* NULL if unknown (failed ones are found) */
 /* The model a request means: by name, or (name NULL) the only loaded one of that task; task < 0: of any.
  * NOT_FOUND / INVALID (naming the candidates) / BUSY (failed to load: its sentence). */
 rnnd_code registry_choose(const struct registry *r, const char *name, int task, struct model **out, rnnd_error *err);

@@ -10,8 +10,9 @@
 
 /* ---- turns ---------------------------------------------------------------------------------------------------- */
 
-/* Gives the turn to whoever waits first, again and again while they end it at once: a loop instead of a recursion as deep
- * as the line is long. The session stays busy until the line is empty, so nothing drops it from under the loop. */
+/* Gives the turn to whoever waits first, again and again while they end it at once: a loop instead of a recursion
+ * as deep as the line is long. The session stays busy until the line is empty, so nothing drops it from under the
+ * loop. */
 static void hand_on(struct sessions *s, struct session *x)
 {
     x->handing = true;
@@ -148,8 +149,8 @@ static void drop_oldest_kept(struct session *x)
     memmove(x->kept, x->kept + 1, --x->kept_count * sizeof *x->kept);
 }
 
-/* A buffer for the next commit: a new one while fewer than kept_states are kept and memory and ceiling allow it, else the
- * oldest kept one. There is always one of the two, because a session is born with a spare buffer. */
+/* A buffer for the next commit: a new one while fewer than kept_states are kept and memory and ceiling allow it,
+ * else the oldest kept one. There is always one of the two, because a session is born with a spare buffer. */
 static void provide_spare(struct sessions *s, struct session *x)
 {
     if (x->spare) return;

@@ -1,9 +1,10 @@
 /* sessions.c -- life and death of sessions: the table by id, order of use, time-outs, the memory ceiling, dead ids.
  *
- * Every operation is O(1) or O(log n) in the number of sessions but listing. Idle sessions stand in one list by last use,
- * busy ones in none, so that the next to go is always its end. Time-outs are a heap on a key that is never later than the
- * truth: touching a session only moves `expires`; when the key comes up, a session that was touched since goes back with
- * the new one. So a session is looked at about once per lifetime, however often it is used. */
+ * Every operation is O(1) or O(log n) in the number of sessions but listing. Idle sessions stand in one list by
+ * last use, busy ones in none, so that the next to go is always its end. Time-outs are a heap on a key that is
+ * never later than the truth: touching a session only moves `expires`; when the key comes up, a session that was
+ * touched since goes back with the new one. So a session is looked at about once per lifetime, however often it is
+ * used. */
 #include "server/engine/sessions.h"
 
 #include <stdlib.h>

@@ -31,9 +31,9 @@ void sessions_stop(struct sessions *s);
  * still here. */
 void sessions_every_second(struct sessions *s, double now);
 
-/* id NULL: a fresh random one (128 bits, url-safe). CONFLICT if taken; INVALID for a bad id (1..128 of [A-Za-z0-9._~:-]).
- * state NULL: the model's initial state; it may be another session's (it is copied before anybody is dropped for room).
- * ttl_s 0: the default. BUSY when the ceiling cannot be kept. */
+/* id NULL: a fresh random one (128 bits, url-safe). CONFLICT if taken; INVALID for a bad id (1..128 of
+ * [A-Za-z0-9._~:-]). state NULL: the model's initial state; it may be another session's (it is copied before
+ * anybody is dropped for room). ttl_s 0: the default. BUSY when the ceiling cannot be kept. */
 rnnd_code sessions_create(struct sessions *s, const char *id, struct model *model, double ttl_s, const void *state,
                           struct session **out, rnnd_error *err);
 /* NOT_FOUND, or GONE with reason and last step in the sentence and *reason, *last_step (may be NULL). One that was
@@ -50,13 +50,14 @@ void sessions_delete(struct sessions *s, struct session *x, const char *reason);
 /* ---- order: a request on a session waits its turn ------------------------------------------------------------ */
 struct session_turn { /* lives in the caller's request until ended */
     struct session *session;
-    void (*ready)(struct session_turn *turn);                /* the session is yours now (may run inside session_wait) */
+    void (*ready)(struct session_turn *turn); /* the session is yours now (may run inside session_wait) */
     void (*refused)(struct session_turn *turn, const char *reason, uint64_t last_step); /* it died while waiting */
     struct session_turn *next;
     bool has_turn;
 };
 void session_wait(struct sessions *s, struct session *x, struct session_turn *turn);
-void session_leave(struct sessions *s, struct session_turn *turn); /* gives up the place in the line, or ends the turn */
+/* Gives up the place in the line, or ends the turn. */
+void session_leave(struct sessions *s, struct session_turn *turn);
 
 /* ---- the step rule (http-api contract), inside a turn ---------------------------------------------------------- */
 struct session_request {
@@ -65,12 +66,12 @@ struct session_request {
     const char *idempotency_key; /* or NULL */
     bool is_retry;               /* x-stainless-retry-count > 0 */
 };
-/* Copies the state to work on into `state`: the current one, or, for a replay, the kept one from before the last request
- * (*replayed = true). CONFLICT (step_conflict: names the current step), MISMATCH (same key, another body). */
+/* Copies the state to work on into `state`: the current one, or, for a replay, the kept one from before the last
+ * request (*replayed = true). CONFLICT (step_conflict: names the current step), MISMATCH (same key, another body). */
 rnnd_code session_begin(struct session_turn *turn, const struct session_request *request, void *state, bool *replayed,
                         rnnd_error *err);
-/* Success: `state` becomes the session's, the one before is kept (a replay changes nothing and is counted here). Without
- * this call the session is as before. Cannot fail: where there is no memory or room, fewer states are kept. */
+/* Success: `state` becomes the session's, the one before is kept (a replay changes nothing and is counted here).
+ * Without this call the session is as before. Cannot fail: where there is no memory or room, fewer states are kept. */
 void session_commit(struct session_turn *turn, const struct session_request *request, const void *state,
                     bool replayed);
 

@@ -210,7 +210,8 @@ void stats_write(void (*write)(void *context, const char *text, size_t bytes), v
     for (size_t i = 0; i < STAT_COUNTERS; i++) {
         if (i == 0 || strcmp(counters[i].family, counters[i - 1].family))
             put_header(&w, counters[i].family, "counter", counters[i].help);
-        put(&w, "%s%s %llu\n", counters[i].family, counters[i].label, (unsigned long long)stats_get((enum stat_counter)i));
+        put(&w, "%s%s %llu\n", counters[i].family, counters[i].label,
+            (unsigned long long)stats_get((enum stat_counter)i));
     }
     for (size_t i = 0; i < STAT_HISTOGRAMS; i++) {
         const struct histogram *part = &observed[i];
@@ -221,9 +222,10 @@ void stats_write(void (*write)(void *context, const char *text, size_t bytes), v
     for (size_t i = 0; i <= HTTP_CELLS; i++) {
         const struct http_cell *cell = cell_at(i);
         if (ready(cell))
-            put(&w, "rnnd_http_requests_total{route=\"%s\",method=\"%s\",code=\"%d\"} %llu\n", cell->route, cell->method,
-                cell->code, (unsigned long long)atomic_load(&cell->requests));
+            put(&w, "rnnd_http_requests_total{route=\"%s\",method=\"%s\",code=\"%d\"} %llu\n", cell->route,
+                cell->method, cell->code, (unsigned long long)atomic_load(&cell->requests));
     }
     put_by_route(&w, "rnnd_http_request_duration_seconds", "Time from a request's head to its last byte.", false);
-    put_by_route(&w, "rnnd_time_to_first_output_seconds", "Time from a request's head to the first byte answered.", true);
+    put_by_route(&w, "rnnd_time_to_first_output_seconds", "Time from a request's head to the first byte answered.",
+                 true);
 }
