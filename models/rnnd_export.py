@@ -152,13 +152,14 @@ def ordered(module, leaves, x, y):
                                                                       list(y.shape)))
 
 
-def export(module, path, config=None, golden_inputs=None):
+def export(module, path, config=None, golden_inputs=None, extra_tensors=None):
     """Writes a live torch module with golden vectors; returns the configuration written.
 
     module         nn.LSTM, nn.GRU, nn.RNN, or a module of Embedding, recurrent, Linear, LayerNorm, Dropout, Softmax and
                    activation children in the order in which they are applied
     config         keys that go over the ones found out; without "task" the model is a raw one
     golden_inputs  [batch][steps][width], or [batch][steps] ids; random ones where there are none
+    extra_tensors  {name: numpy array} to put into the file beside the weights
     """
     import torch
     from torch import nn
@@ -201,5 +202,6 @@ def export(module, path, config=None, golden_inputs=None):
              "inputs": [{"name": "x", "ids": width} if ids else {"name": "x", "width": int(x.shape[-1])}],
              "layers": layers, "output": output, "golden": {"inputs": "golden.x", "outputs": "golden.y"}}
     whole.update(config or {})
+    tensors.update(extra_tensors or {})
     write_safetensors(path, tensors, whole)
     return whole
