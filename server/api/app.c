@@ -168,8 +168,8 @@ struct json_doc *app_json_body(struct app *app, struct http_request *r)
     struct json_doc *doc = NULL;
     const char *body = http_body(r, &bytes);
     if (!json_type_given(r)) {
-        http_error(r, 415, "unsupported_media_type", "Content-Type", "wanted a JSON body (application/json), found %.100s",
-                   http_header(r, "Content-Type"));
+        http_error(r, 415, "unsupported_media_type", "Content-Type",
+                   "wanted a JSON body (application/json), found %.100s", http_header(r, "Content-Type"));
         return NULL;
     }
     if (bytes == 0) {

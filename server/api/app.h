@@ -46,13 +46,15 @@ struct session *app_session(struct app *app, struct http_request *r, const char 
 bool app_session_request(struct http_request *r, const struct json *body, struct session_request *out);
 void app_put_session(struct json_out *o, const struct session_view *view); /* the session object, with {} */
 bool app_wants(const struct http_request *r, const char *content_type);    /* Accept names it (not just by wildcard) */
-/* Which of `types` the Accept header prefers: the first is the default (no Accept, wildcards); -1 after answering 406. */
+/* Which of `types` the Accept header prefers: the first is the default (no Accept, wildcards); -1 after answering 406.
+ */
 int app_accept(struct http_request *r, const char *const *types, size_t count);
 /* The Content-Type is this one (parameters aside). */
 bool app_body_is(const struct http_request *r, const char *content_type);
 uint64_t app_hash(const void *data, size_t bytes, uint64_t seed);
 const char *app_mode_name(rnnd_mode mode);
-/* Small scan of optional fields: true and *out unchanged when absent or null; false after answering 400 naming the field. */
+/* Small scan of optional fields: true and *out unchanged when absent or null; false after answering 400 naming the
+ * field. */
 bool app_opt_int(struct http_request *r, const struct json *o, const char *key, int64_t min, int64_t max, int64_t *out);
 bool app_opt_number(struct http_request *r, const struct json *o, const char *key, double min, double max, double *out);
 bool app_opt_bool(struct http_request *r, const struct json *o, const char *key, bool *out);

@@ -34,8 +34,8 @@ struct test_client;
 struct test_client *test_client_open(const struct test_server *s);
 void test_client_close(struct test_client *c);
 
-/* One request. headers: "Name: value" strings, NULL-terminated, or NULL. body may be NULL. No redirects, no retries, and
- * no headers of libcurl's own making besides Host, User-Agent and Accept. false: no answer (reply->status is 0). */
+/* One request. headers: "Name: value" strings, NULL-terminated, or NULL. body may be NULL. No redirects, no retries,
+ * and no headers of libcurl's own making besides Host, User-Agent and Accept. false: no answer (reply->status is 0). */
 bool test_request(struct test_client *c, const char *method, const char *path, const char *const *headers,
                   const void *body, size_t bytes, struct test_reply *reply);
 /* The same with a JSON body given as text, "Content-Type: application/json". */

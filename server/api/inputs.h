@@ -1,0 +1,50 @@
+/* inputs.h -- the numbers of a request as a model's input rows: from JSON, float32 bytes, .npy, CSV and text. */
+#ifndef SERVER_INPUTS_H
+#define SERVER_INPUTS_H
+
+#include "core/rnnd.h"
+#include "server/http/json.h"
+
+struct inputs {
+    float *data;                /* [batch][steps][width], owned */
+    size_t batch, steps, width;
+};
+
+struct inputs_want {
+    const rnnd_info *info;
+    const char *field;          /* what errors call it: "inputs", "instances", "body" */
+    size_t width;               /* floats of one step */
+    bool windows;               /* [batch][steps][width] is wanted, else [steps][width] with batch 1 */
+    bool missing;               /* NaN is a missing value and no mistake */
+    size_t steps_limit;         /* of one sequence */
+};
+
+/* The wants of a model's session steps: rows of info->input_width, NaN allowed for series models. */
+struct inputs_want inputs_want_steps(const rnnd_info *info, const char *field, size_t steps_limit);
+
+/* All of these: INVALID (malformed; NaN or infinity, with its index), MISMATCH (widths, ranks, ids out of range: wanted
+ * and found), TOO_LARGE (more steps than the limit), NO_MEMORY. Nothing is left in `out` on failure. */
+
+/* [[..]..], with one dimension more for windows and one less for models of width 1; {"port":[..]} by input name. */
+rnnd_code inputs_json(const struct inputs_want *want, const struct json *v, struct inputs *out, rnnd_error *err);
+/* float32, little-endian, one sequence. */
+rnnd_code inputs_floats(const struct inputs_want *want, const void *data, size_t bytes, struct inputs *out,
+                        rnnd_error *err);
+/* A NumPy array file of any whole or floating type in C order, shaped as JSON would be. */
+rnnd_code inputs_npy(const struct inputs_want *want, const void *data, size_t bytes, struct inputs *out,
+                     rnnd_error *err);
+/* One sequence: a row a step, a column an input; a first row that is not numbers is a header; empty = missing. */
+rnnd_code inputs_csv(const struct inputs_want *want, const char *text, size_t bytes, struct inputs *out,
+                     rnnd_error *err);
+/* A text model's tokens, one id a step. */
+rnnd_code inputs_text(const struct inputs_want *want, const rnnd_model *model, const char *text, size_t bytes,
+                      struct inputs *out, rnnd_error *err);
+void inputs_free(struct inputs *in);
+
+/* For the readers: shape and values of out->data, already filled, are what is wanted. Frees it otherwise. */
+rnnd_code inputs_check(const struct inputs_want *want, struct inputs *out, rnnd_error *err);
+rnnd_code inputs_take(const struct inputs_want *want, const size_t *dim, int rank, struct inputs *out, rnnd_error *err);
+/* true, *product = a * b; false if that does not fit. */
+bool inputs_product(size_t a, size_t b, size_t *product);
+
+#endif

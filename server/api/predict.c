@@ -1,0 +1,387 @@
+/* predict.c -- POST /v1/models/{m}:predict: whole windows, without a session or through one.
+ *
+ * Bodies: JSON {"instances":[[[..]..]..] or "inputs":.., "initial_state"?, "return"?, "session"?, "step"?}, a NumPy
+ * array (application/x-npy), or one window as text/csv. Replies: JSON {"predictions","h"?,"c"?,"model_version"}, .npy,
+ * CSV.
+ *
+ * Windows run as one work job in slices, so that the ticks of sessions come in between. A series model's windows are in
+ * original units: each is stepped through a state of its own, the same way a fresh session would be. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/api/handlers.h"
+#include "server/api/predict.h"
+#include "server/engine/fail.h"
+#include "server/engine/stats.h"
+
+#define SLICE_WINDOWS 32
+#define SLICE_STEPS 8192 /* of all windows of a slice together, where a window is shorter */
+
+static const char *const reply_types[] = {"application/json", "application/x-npy", "text/csv"};
+
+void predict_free(struct predict *p)
+{
+    inputs_free(&p->in);
+    json_free(p->doc);
+    free(p->outputs);
+    free(p->hn);
+    free(p->cn);
+    free(p->slice);
+    if (p->series) predict_series_free(p);
+    free(p);
+}
+
+void predict_fail(struct predict *p, const char *wire_code)
+{
+    if (p->r) app_error(p->r, &p->error, wire_code);
+    predict_free(p);
+}
+
+/* ---- the job: slices of windows (on the thread that ticks) ------------------------------------------------------- */
+
+/* [layers][batch][hidden] <-> the same of `count` windows from `first` on. */
+static void gather(float *slice, const float *whole, const struct predict *p, size_t first, size_t count)
+{
+    for (size_t l = 0; l < p->layers; l++)
+        memcpy(slice + l * count * p->hidden, whole + (l * p->in.batch + first) * p->hidden,
+               count * p->hidden * sizeof *slice);
+}
+
+static void scatter(const float *slice, float *whole, const struct predict *p, size_t first, size_t count)
+{
+    for (size_t l = 0; l < p->layers; l++)
+        memcpy(whole + (l * p->in.batch + first) * p->hidden, slice + l * count * p->hidden,
+               count * p->hidden * sizeof *slice);
+}
+
+static rnnd_code check_finite(const struct predict *p, size_t first, size_t count, rnnd_error *err)
+{
+    size_t window = p->out_steps * p->out_width;
+    for (size_t i = first * window; i < (first + count) * window; i++)
+        if (!isfinite(p->outputs[i]))
+            return engine_fail(err, RNND_NOT_FINITE, "", "window %zu gave no finite number at step %zu", i / window,
+                               i % window / p->out_width);
+    return RNND_OK;
+}
+
+static rnnd_code predict_work(struct job *j, rnnd_workspace *ws, bool *done, rnnd_error *err)
+{
+    struct predict *p = (struct predict *)((char *)j - offsetof(struct predict, job));
+    size_t first = p->next, count = p->in.batch - first < p->slice_windows ? p->in.batch - first : p->slice_windows;
+    size_t floats = p->layers * p->slice_windows * p->hidden;
+    float *h0 = p->h0 ? p->slice : NULL, *c0 = p->c0 ? p->slice + floats : NULL;
+    float *hn = p->hn ? p->slice + 2 * floats : NULL, *cn = p->cn ? p->slice + 3 * floats : NULL;
+    if (h0) gather(h0, p->h0, p, first, count);
+    if (c0) gather(c0, p->c0, p, first, count);
+    rnnd_window window = {.batch = count, .steps = p->in.steps,
+                          .inputs = p->in.data + first * p->in.steps * p->in.width, .h0 = h0, .c0 = c0,
+                          .outputs = p->outputs + first * p->out_steps * p->out_width, .hn = hn, .cn = cn};
+    rnnd_code code = rnnd_run_window(ws, &window, err);
+    if (code == RNND_OK) code = check_finite(p, first, count, err);
+    if (code != RNND_OK) return code;
+    if (hn) scatter(hn, p->hn, p, first, count);
+    if (cn) scatter(cn, p->cn, p, first, count);
+    stats_add(STAT_WINDOWS, count);
+    p->next += count;
+    *done = p->next == p->in.batch;
+    return RNND_OK;
+}
+
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
+
+static void put_states(struct json_out *o, const char *key, const struct predict *p, const float *data)
+{
+    size_t dim[3] = {p->layers, p->in.batch, p->hidden};
+    if (!data) return;
+    json_put_key(o, key);
+    json_put_floats(o, data, 3, dim);
+}
+
+static void answer_json(struct predict *p)
+{
+    struct json_out o;
+    bool last = p->model->info->output_last && !p->series;
+    size_t all[3] = {p->in.batch, p->out_steps, p->out_width}, one[2] = {p->in.batch, p->out_width};
+    json_out_init(&o);
+    json_open(&o, '{');
+    if (p->want_outputs) {
+        json_put_key(&o, "predictions");
+        json_put_floats(&o, p->outputs, last ? 2 : 3, last ? one : all);
+    }
+    put_states(&o, "h", p, p->hn);
+    put_states(&o, "c", p, p->cn);
+    json_put_key(&o, "model_version");
+    json_put_text(&o, p->model->version);
+    json_close(&o, '}');
+    app_answer_json(p->r, 200, &o);
+}
+
+/* .npy version 1: magic, u16 header bytes, a header that ends in a newline at a multiple of 64 (see input_files.c) */
+static void answer_npy(struct predict *p)
+{
+    struct json_out o;
+    char head[128], text[118];
+    bool last = p->model->info->output_last && !p->series;
+    size_t bytes = p->in.batch * p->out_steps * p->out_width * sizeof(float);
+    int n = last ? snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }",
+                            p->in.batch, p->out_width)
+                 : snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu, %zu), }",
+                            p->in.batch, p->out_steps, p->out_width);
+    memset(head, ' ', sizeof head);
+    memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10);
+    memcpy(head + 10, text, n > 0 && (size_t)n < sizeof text ? (size_t)n : 0);
+    head[127] = '\n';
+    json_out_init(&o);
+    json_append(&o, head, sizeof head);
+    json_append(&o, (const char *)p->outputs, bytes);
+    http_add_header(p->r, "X-Model-Version", p->model->version);
+    if (o.failed) http_error(p->r, 503, "no_memory", "", "the answer found no memory");
+    else http_answer(p->r, 200, "application/x-npy", o.data, o.bytes);
+    json_out_free(&o);
+}
+
+/* window,step,0,1,..: a row an output step */
+static void answer_csv(struct predict *p)
+{
+    struct json_out o;
+    char text[64];
+    json_out_init(&o);
+    json_append(&o, "window,step", 11);
+    for (size_t k = 0; k < p->out_width; k++)
+        json_append(&o, text, (size_t)snprintf(text, sizeof text, ",output_%zu", k));
+    json_append(&o, "\n", 1);
+    for (size_t i = 0; i < p->in.batch * p->out_steps; i++) {
+        size_t step = p->out_steps == 1 ? p->in.steps - 1 : i % p->out_steps;
+        json_append(&o, text, (size_t)snprintf(text, sizeof text, "%zu,%zu", i / p->out_steps, step));
+        for (size_t k = 0; k < p->out_width; k++) {
+            json_append(&o, ",", 1);
+            json_append(&o, text, json_format_float(text, p->outputs[i * p->out_width + k]));
+        }
+        json_append(&o, "\n", 1);
+    }
+    http_add_header(p->r, "X-Model-Version", p->model->version);
+    if (o.failed) http_error(p->r, 503, "no_memory", "", "the answer found no memory");
+    else http_answer(p->r, 200, "text/csv; charset=utf-8", o.data, o.bytes);
+    json_out_free(&o);
+}
+
+void predict_answer(struct predict *p)
+{
+    if (p->r) {
+        if (p->format == PREDICT_NPY) answer_npy(p);
+        else if (p->format == PREDICT_CSV) answer_csv(p);
+        else answer_json(p);
+    }
+    predict_free(p);
+}
+
+static void predict_done(struct job *j)
+{
+    struct predict *p = (struct predict *)((char *)j - offsetof(struct predict, job));
+    if (j->code == RNND_OK) {
+        predict_answer(p);
+        return;
+    }
+    p->error = j->error;
+    p->error.code = j->code;
+    predict_fail(p, NULL);
+}
+
+static const struct job_type predict_job = {.name = "predict", .work = predict_work, .done = predict_done};
+
+static void predict_gone(struct http_request *r, enum http_gone why, void *context)
+{
+    struct predict *p = context;
+    (void)r, (void)why;
+    p->r = NULL;
+    batch_cancel(p->app->batch, &p->job);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+static rnnd_code read_return(struct predict *p, const struct json *body)
+{
+    const struct json *list = json_get(body, "return");
+    size_t bytes;
+    if (json_type(list) == JSON_NULL) return RNND_OK;
+    p->want_outputs = false;
+    for (const struct json *v = json_type(list) == JSON_ARRAY ? json_first(list) : list; v; v = json_next(v)) {
+        const char *word = json_string(v, &bytes);
+        if (word && !strcmp(word, "outputs")) p->want_outputs = true;
+        else if (word && !strcmp(word, "h")) p->want_h = true;
+        else if (word && !strcmp(word, "c")) p->want_c = true;
+        else
+            return engine_fail(&p->error, RNND_INVALID, "return",
+                               "return must be a list of \"outputs\", \"h\" and \"c\"");
+        if (v == list) break;
+    }
+    if (!p->want_outputs && !p->want_h && !p->want_c)
+        return engine_fail(&p->error, RNND_INVALID, "return",
+                           "return must name one of \"outputs\", \"h\" and \"c\" at least");
+    return RNND_OK;
+}
+
+/* One of initial_state's arrays, [layers][batch][hidden]. */
+static rnnd_code read_state(struct predict *p, const struct json *object, const char *key, const float **out)
+{
+    const struct json *v = json_get(object, key);
+    const struct json_numbers *n = json_numbers(v);
+    char field[32];
+    if (json_type(v) == JSON_NULL) return RNND_OK;
+    snprintf(field, sizeof field, "initial_state.%s", key);
+    if (!n || n->rank != 3 || n->ragged)
+        return engine_fail(&p->error, RNND_INVALID, field, "%s must be [layer][window][hidden] of numbers", field);
+    if (n->dim[0] != p->layers || n->dim[1] != p->in.batch || n->dim[2] != p->hidden)
+        return engine_fail(&p->error, RNND_MISMATCH, field,
+                           "%s must be %zu x %zu x %zu (layers, windows, hidden); found "
+                           "%zu x %zu x %zu",
+                           field, p->layers, p->in.batch, p->hidden, n->dim[0], n->dim[1], n->dim[2]);
+    for (size_t i = 0; i < n->count; i++)
+        if (!isfinite(n->data[i]))
+            return engine_fail(&p->error, RNND_INVALID, field, "%s must be finite; number %zu is not", field, i);
+    *out = n->data;
+    return RNND_OK;
+}
+
+static rnnd_code read_initial(struct predict *p, const struct json *body)
+{
+    const rnnd_info *info = p->model->info;
+    const struct json *initial = json_get(body, "initial_state");
+    bool given = json_type(initial) != JSON_NULL;
+    p->layers = info->state_layers;
+    p->hidden = info->state_hidden;
+    if (!given && !p->want_h && !p->want_c) return RNND_OK;
+    if (given && json_type(initial) != JSON_OBJECT)
+        return engine_fail(&p->error, RNND_INVALID, "initial_state", "initial_state must be {\"h\":[..],\"c\"?:[..]}");
+    const char *field = given ? "initial_state" : "return";
+    if (info->task == RNND_SERIES)
+        return engine_fail(&p->error, RNND_UNSUPPORTED, field,
+                           "%s does not go with a series model: its state is more than h "
+                           "and c; use a session",
+                           field);
+    if (!p->hidden)
+        return engine_fail(&p->error, RNND_UNSUPPORTED, field,
+                           "the recurrent layers of %s have different widths, so h and c "
+                           "are no one array; use a session and its state",
+                           p->model->name);
+    if (!info->c_width && (p->want_c || json_type(json_get(initial, "c")) != JSON_NULL))
+        return engine_fail(&p->error, RNND_UNSUPPORTED, field, "%s has no LSTM layer, so it has no c", p->model->name);
+    rnnd_code code = read_state(p, initial, "h", &p->h0);
+    return code == RNND_OK ? read_state(p, initial, "c", &p->c0) : code;
+}
+
+static rnnd_code read_json(struct predict *p)
+{
+    const struct json *body = json_root(p->doc), *instances = json_get(body, "instances");
+    const struct json *inputs = json_get(body, "inputs");
+    bool first = json_type(instances) != JSON_NULL;
+    if (first == (json_type(inputs) != JSON_NULL))
+        return engine_fail(&p->error, RNND_INVALID, "instances", first ? "give \"instances\" or \"inputs\", not both"
+                           : "the body needs \"instances\": [window][step][input]");
+    p->want.field = first ? "instances" : "inputs";
+    rnnd_code code = inputs_json(&p->want, first ? instances : inputs, &p->in, &p->error);
+    if (code == RNND_OK) code = read_return(p, body);
+    return code == RNND_OK ? read_initial(p, body) : code;
+}
+
+/* ---- beginning --------------------------------------------------------------------------------------------------- */
+
+static rnnd_code take(float **out, size_t a, size_t b, size_t c, rnnd_error *err)
+{
+    size_t floats;
+    if (!inputs_product(a, b, &floats) || !inputs_product(floats, c, &floats) ||
+        floats > STEPPING_OUTPUT_LIMIT / sizeof(float))
+        return engine_fail(err, RNND_TOO_LARGE, "instances",
+                           "the answer of %zu x %zu steps with %zu numbers each is over "
+                           "%zu bytes; send fewer windows at once",
+                           a, b, c, STEPPING_OUTPUT_LIMIT);
+    *out = malloc((floats ? floats : 1) * sizeof(float));
+    return *out ? RNND_OK : engine_fail_memory(err, floats * sizeof(float));
+}
+
+static rnnd_code take_memory(struct predict *p)
+{
+    const rnnd_info *info = p->model->info;
+    bool series = info->task == RNND_SERIES;
+    rnnd_code code;
+    p->out_steps = info->output_last && !series ? 1 : p->in.steps;
+    p->out_width = series ? info->output_width : rnnd_window_output_width(p->model->handle);
+    p->slice_windows = SLICE_STEPS / p->in.steps;
+    if (p->slice_windows < 1) p->slice_windows = 1;
+    if (p->slice_windows > SLICE_WINDOWS) p->slice_windows = SLICE_WINDOWS;
+    code = take(&p->outputs, p->in.batch, p->out_steps, p->out_width, &p->error);
+    if (code == RNND_OK && p->want_h) code = take(&p->hn, p->layers, p->in.batch, p->hidden, &p->error);
+    if (code == RNND_OK && p->want_c) code = take(&p->cn, p->layers, p->in.batch, p->hidden, &p->error);
+    if (code == RNND_OK && (p->h0 || p->c0 || p->hn || p->cn))
+        code = take(&p->slice, 4 * p->layers, p->slice_windows, p->hidden, &p->error);
+    return code;
+}
+
+static void run(struct predict *p)
+{
+    rnnd_code code = take_memory(p);
+    if (code == RNND_OK && p->model->info->task == RNND_SERIES) {
+        predict_series(p);
+        return;
+    }
+    p->job.type = &predict_job;
+    p->job.model = p->model;
+    if (code == RNND_OK) code = batch_submit(p->app->batch, &p->job, &p->error);
+    if (code != RNND_OK) predict_fail(p, NULL);
+    else http_on_gone(p->r, predict_gone, p);
+}
+
+/* Model, format and the wants of the body. NULL after answering. */
+static struct predict *begin(struct app *app, struct http_request *r)
+{
+    rnnd_error err = {0};
+    struct model *model;
+    int format = app_accept(r, reply_types, 3);
+    if (format < 0) return NULL;
+    if (registry_choose(app->registry, http_param(r, 0), -1, &model, &err) != RNND_OK) {
+        app_error(r, &err, app_model_error_name(&err));
+        return NULL;
+    }
+    struct predict *p = calloc(1, sizeof *p);
+    if (!p) {
+        http_error(r, 503, "no_memory", "", "the request found no memory");
+        return NULL;
+    }
+    bool series = model->info->task == RNND_SERIES;
+    p->app = app;
+    p->r = r;
+    p->model = model;
+    p->format = (enum predict_format)format;
+    p->want_outputs = true;
+    p->want = (struct inputs_want){.info = model->info, .field = "body", .windows = true, .missing = series,
+                                   .width = series ? model->info->input_width : rnnd_window_input_width(model->handle),
+                                   .steps_limit = app->steps_limit};
+    return p;
+}
+
+void post_predict(struct app *app, struct http_request *r)
+{
+    size_t bytes;
+    rnnd_code code;
+    const char *body = http_body(r, &bytes);
+    struct predict *p = begin(app, r);
+    if (!p) return;
+    bool npy = app_body_is(r, "application/x-npy") || app_body_is(r, "application/octet-stream");
+    if (npy) {
+        code = inputs_npy(&p->want, body, bytes, &p->in, &p->error);
+    } else if (app_body_is(r, "text/csv")) {
+        code = inputs_csv(&p->want, body, bytes, &p->in, &p->error);
+    } else {
+        p->doc = app_json_body(app, r);
+        if (!p->doc) {
+            predict_free(p);
+            return;
+        }
+        code = read_json(p);
+    }
+    if (code != RNND_OK) predict_fail(p, NULL);
+    else if (p->doc && json_type(json_get(json_root(p->doc), "session")) != JSON_NULL) predict_session(p);
+    else run(p);
+}

@@ -1,0 +1,44 @@
+/* predict.h -- one :predict request, between predict.c and its two ways through states (predict_states.c). */
+#ifndef SERVER_PREDICT_H
+#define SERVER_PREDICT_H
+
+#include "server/api/app.h"
+#include "server/api/inputs.h"
+#include "server/api/stepping.h"
+
+enum predict_format { PREDICT_JSON, PREDICT_NPY, PREDICT_CSV };
+struct predict_series;
+
+struct predict {
+    struct app *app;
+    struct http_request *r;         /* NULL once the client is gone */
+    struct json_doc *doc;
+    struct model *model;
+    enum predict_format format;
+    bool want_outputs, want_h, want_c;
+    struct inputs_want want;
+    struct inputs in;               /* [batch][steps][width] */
+    const float *h0, *c0;           /* [layers][batch][hidden], borrowed from doc, or NULL */
+    size_t layers, hidden;
+    size_t out_steps, out_width;
+    float *outputs;                 /* [batch][out_steps][out_width] */
+    float *hn, *cn;                 /* [layers][batch][hidden], where wanted */
+    rnnd_error error;
+    /* the window job */
+    struct job job;
+    size_t next, slice_windows;     /* the next slice begins there */
+    float *slice;                   /* h0, c0, hn, cn of one slice */
+    struct predict_series *series;  /* the series way */
+};
+
+/* Windows of a series model: each through a fresh state. Answers and frees p in the end. */
+void predict_series(struct predict *p);
+void predict_series_free(struct predict *p);
+/* "session": the one window goes through that session, by the step rule. Answers and frees p in the end. */
+void predict_session(struct predict *p);
+
+void predict_answer(struct predict *p);                         /* and frees p */
+void predict_fail(struct predict *p, const char *wire_code);    /* p->error; and frees p */
+void predict_free(struct predict *p);
+
+#endif

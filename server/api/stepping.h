@@ -1,0 +1,75 @@
+/* stepping.h -- one request of steps on one session: its turn, the step rule, the job, the outputs; all or nothing. */
+#ifndef SERVER_STEPPING_H
+#define SERVER_STEPPING_H
+
+#include <stdatomic.h>
+
+#include "server/api/app.h"
+#include "server/api/inputs.h"
+
+#define STEPPING_TOP 20                              /* log-probabilities a token answers with */
+#define STEPPING_OUTPUT_LIMIT ((size_t)256 << 20)    /* bytes of outputs one request may ask for */
+
+struct stepping_top { int32_t id; float logprob; };
+
+struct stepping {
+    /* the owner sets */
+    struct app *app;
+    void *owner;
+    struct model *model;                        /* the session's */
+    struct session_request request;             /* what it borrows must last until done, or until cancelled */
+    struct inputs in;                           /* owned from start on */
+    bool last_only;                             /* "outputs":"last" */
+    bool all_logprobs;                          /* text: whole rows of log-probabilities, not the top ones */
+    size_t output_limit_bytes;
+    void (*progress)(struct stepping *s);       /* optional: `ready` has grown */
+    void (*done)(struct stepping *s);           /* exactly once, maybe inside stepping_start() */
+
+    /* the outcome */
+    rnnd_code code;
+    rnnd_error error;
+    const char *wire_code, *reason;             /* the error's name on the wire; reason of a dead session or NULL */
+    uint64_t last_step;                         /* of a dead session */
+    uint64_t first_step, step;                  /* the session's, before and after */
+    bool replayed;
+    size_t rows, row_width;
+    float *outputs;                             /* [rows][row_width], NULL where tops are kept instead */
+    struct stepping_top *tops;                  /* [rows][top_count], text models */
+    size_t top_count;
+    atomic_size_t ready;                        /* rows that are complete; may be read while the job runs */
+
+    /* own */
+    struct session_turn turn;
+    struct job job;
+    void *state;
+    float *scratch;
+    size_t fed;
+    bool in_line, running, cancelled;
+};
+
+/* The session's turn is awaited, the steps run, `done` is called. Loop thread. */
+void stepping_start(struct stepping *s, struct session *x);
+/* Nobody waits any more: the session stays as it is; `done` comes with code GONE (maybe inside this call). */
+void stepping_cancel(struct stepping *s);
+void stepping_free(struct stepping *s);
+/* Outside a session's turn: fails the request before it began. Calls done. */
+void stepping_fail(struct stepping *s, const char *wire_code);
+
+/* Reads "outputs" and "logits" of a body, and its rows: "inputs", or a text model's "text" or "ids". */
+rnnd_code stepping_read(struct stepping *s, const struct json *body, rnnd_error *err);
+/* Finds the session `id` for this request, or creates it where model_name is given. Sets s->model. On failure s->error,
+ * s->wire_code and, of a dead id, s->reason. *x stays NULL where it is to be created by stepping_create(). */
+bool stepping_find(struct stepping *s, const char *id, const char *model_name, struct session **x);
+bool stepping_create(struct stepping *s, const char *id, struct session **x);
+
+/* One row as JSON: [..], or a text model's {"token","id","top":[{"id","token","logprob"}]} or {.., "logprobs":[..]}. */
+void stepping_put_row(struct json_out *o, const struct stepping *s, size_t row);
+/* The step the session is at after that row. */
+uint64_t stepping_row_step(const struct stepping *s, size_t row);
+/* "step","replayed","mode","model_version" as members of an open object; "outputs" too if wanted. */
+void stepping_put_result(struct json_out *o, const struct stepping *s, bool outputs);
+/* {"error":{..}} of a request that failed, with reason and last_step where the id is dead. */
+void stepping_put_failure(struct json_out *o, const struct stepping *s);
+void stepping_answer_failure(struct http_request *r, const struct stepping *s);
+
+#endif
