@@ -1,10 +1,12 @@
 #!/usr/bin/python3
-"""tiny.py -- makes the small text models that tests use: random weights from a fixed seed, no training.
+"""tiny.py -- makes the small models that tests use: random weights from a fixed seed, no training.
 
     python3 models/recipes/tiny.py [FOLDER]        FOLDER is models/tiny by default
 
 text.safetensors   bytes -> embedding 16 -> GRU 24 -> 256 logits, with a chat template
 chars.safetensors  43 characters, some of several bytes -> embedding 8 -> LSTM 20 -> logits; others are refused
+lstm.safetensors   3 numbers -> LSTM 8 -> 2 numbers, carried
+bigru.safetensors  2 numbers -> GRU 6 both ways -> 1 number, the last step of a sliding window of 12
 
 Golden vectors are computed here in float64 with numpy, by the equations of PyTorch's nn.GRU and nn.LSTM.
 """
@@ -23,7 +25,11 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def gru(w, x):
+def gru(w, x, way=""):
+    """hidden states [steps][hidden]; way "_reverse": read from the end, answered in the order of the input"""
+    if way:
+        reverse = {k[:-len(way)]: v for k, v in w.items() if k.endswith(way)}
+        return gru(reverse, x[::-1])[::-1]
     hidden = w["rnn.weight_hh_l0"].shape[1]
     h, out = np.zeros(hidden), []
     for row in x:
@@ -84,6 +90,40 @@ def make(path, kind, gates, vocabulary, embed, hidden, ids, config, seed):
     print("%s: %d bytes" % (path, os.path.getsize(path)))
 
 
+def make_raw(path, kind, gates, inputs, hidden, outputs, ways, steps, config, seed):
+    """numbers -> one recurrent layer -> dense"""
+    rng = np.random.default_rng(seed)
+
+    def normal(scale, *shape):
+        return (rng.standard_normal(shape) * scale).astype(np.float32)
+
+    tensors = {}
+    for way in ways:
+        tensors["rnn.weight_ih_l0" + way] = normal(0.6, gates * hidden, inputs)
+        tensors["rnn.weight_hh_l0" + way] = normal(0.4, gates * hidden, hidden)
+        tensors["rnn.bias_ih_l0" + way] = normal(0.3, gates * hidden)
+        tensors["rnn.bias_hh_l0" + way] = normal(0.3, gates * hidden)
+    tensors["head.weight"] = normal(0.7, outputs, hidden * len(ways))
+    tensors["head.bias"] = normal(0.3, outputs)
+    x = normal(1.0, steps, inputs)
+    w = {k: v.astype(np.float64) for k, v in tensors.items()}
+    states = [lstm(w, x) if kind == "lstm" else gru(w, x, way) for way in ways]
+    y = np.concatenate(states, 1) @ w["head.weight"].T + w["head.bias"]
+    tensors["golden.x"] = x[None]
+    tensors["golden.y"] = (y[-1:] if config["output"] == "last" else y).astype(np.float32)[None]
+    layer = {"type": kind, "name": "rnn", "hidden": hidden}
+    if len(ways) > 1:
+        layer["direction"] = "bidirectional"
+    config = dict({
+        "format": 1, "task": "raw", "license": "MIT", "data": "none: random weights",
+        "inputs": [{"name": "x", "width": inputs}],
+        "layers": [layer, {"type": "dense", "name": "head"}],
+        "golden": {"inputs": "golden.x", "outputs": "golden.y"},
+    }, **config)
+    write_safetensors(path, tensors, config)
+    print("%s: %d bytes" % (path, os.path.getsize(path)))
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "..", "tiny")
     os.makedirs(folder, exist_ok=True)
@@ -98,6 +138,13 @@ def main():
         "name": "chars", "description": "Random character-level LSTM for tests.",
         "text": {"tokenizer": "chars", "symbols": SYMBOLS},
     }, seed=2)
+    make_raw(os.path.join(folder, "lstm.safetensors"), "lstm", 4, 3, 8, 2, [""], 16, {
+        "name": "lstm", "description": "Random LSTM for tests.", "mode": "carry", "output": "all",
+    }, seed=3)
+    make_raw(os.path.join(folder, "bigru.safetensors"), "gru", 3, 2, 6, 1, ["", "_reverse"], 12, {
+        "name": "bigru", "description": "Random bidirectional GRU for tests.", "mode": "sliding", "window": 12,
+        "output": "last",
+    }, seed=4)
 
 
 if __name__ == "__main__":
