@@ -9,12 +9,15 @@
 #include "server/http/http.h"
 #include "server/http/json.h"
 
+struct text_request;
+
 struct app {
     struct http_server *http;
     struct batch *batch;
     struct sessions *sessions;
     struct registry *registry;
     double started_unix;
+    struct text_request *streams; /* open event streams, for their heart-beat (text.c) */
     /* limits */
     size_t json_depth, steps_limit, samples_limit, horizon_factor, tokens_limit, many_limit;
     size_t memory_limit_bytes;   /* of all sessions, as sessions.c keeps it; for the metrics */

@@ -1,0 +1,78 @@
+/* forecast.h -- POST /v1/forecast inside: what JSON and CSV are read into, and what is written from.
+ *
+ * One forecast_request holds a list of series. Each feeds its rows as a step job, then forecasts from the state it has
+ * reached as a work job; all of them share batches. The answer of a series is written by whoever computes it. */
+#ifndef SERVER_FORECAST_H
+#define SERVER_FORECAST_H
+
+#include "server/api/session_use.h"
+#include "server/api/times.h"
+
+#define QUANTILES_LIMIT 99
+
+struct forecast_request;
+
+struct forecast_item { /* one series */
+    struct job job;
+    struct forecast_request *request;
+    size_t index;
+    const float *rows;           /* [steps][channels], NaN = missing; in the document, or owned */
+    float *owned;
+    size_t steps, at;
+    bool has_time;
+    int64_t next_time;           /* of the first step ahead */
+    struct time_format format;
+    struct frequency frequency;
+    void *state;                 /* owned */
+    rnnd_forecast *forecast;
+    struct json_out out;         /* its piece of the answer */
+    bool submitted, finished;
+    rnnd_error error;            /* code OK: none */
+};
+
+struct forecast_request {
+    struct app *app;
+    struct http_request *http;   /* NULL: the client has left */
+    struct json_doc *doc;
+    struct model *model;
+    char id[48];
+    int64_t created;
+    size_t horizon, samples;
+    bool has_seed, csv_out, many; /* many: a list of series was sent, so each has its own error */
+    uint64_t seed;
+    float quantiles[QUANTILES_LIMIT]; /* ascending */
+    size_t quantile_count;
+    struct forecast_item *items;
+    size_t item_count, pending;
+    char session_id[SESSION_ID_BYTES];
+    struct session *session;
+    struct session_turn turn;
+    struct session_request step_rule;
+    bool in_line, replayed, has_series;
+    uint64_t session_step;
+    rnnd_error error;            /* of the whole request; code OK: none */
+    const char *error_code;
+};
+
+/* forecast_read.c, forecast_csv.c: false after answering the error. */
+bool forecast_read_json(struct forecast_request *q, const struct json *body);
+bool forecast_read_csv(struct forecast_request *q);
+/* forecast_options.c: horizon, quantiles, level, num_samples, seed from JSON or (body NULL) the query. */
+bool forecast_read_options(struct forecast_request *q, const struct json *body);
+/* 413 where series, horizon and paths together are too much. */
+bool forecast_check_size(struct forecast_request *q);
+/* ?frequency= of the query */
+bool forecast_read_frequency(struct forecast_request *q, const struct time_format *format, struct frequency *f);
+/* Makes n empty series. */
+bool forecast_make_items(struct forecast_request *q, size_t n);
+/* Puts a series' rows on the grid of their times, gaps missing, and notes when the forecast begins. Answers 422 itself. */
+bool forecast_place(struct forecast_request *q, struct forecast_item *item, const int64_t *ticks, size_t count,
+                    const struct time_format *format, const struct frequency *given, const size_t *row_numbers);
+/* Answers 4xx with the error's sentence; false. */
+bool forecast_refuse(struct forecast_request *q, const rnnd_error *err);
+
+/* forecast_write.c: a finished forecast into item->out; NO_MEMORY or NOT_FINITE */
+rnnd_code forecast_write_item(struct forecast_item *item, rnnd_error *err);
+void forecast_answer(struct forecast_request *q);
+
+#endif
