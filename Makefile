@@ -65,6 +65,9 @@ $(B)/obj/core/kernels/kernels_avx2.o:   ISA = -mavx2 -mfma
 $(B)/obj/core/kernels/kernels_avx512.o: ISA = -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512
 $(B)/obj/core/kernels/kernels_%.o:      OPT += -O3
 
+# embedded by the assembler, so no compiler writes this dependency
+$(B)/obj/server/ui/assets.o: $(wildcard server/ui/*.html server/ui/*.css server/ui/*.js)
+
 # flags in use, so that changing them rebuilds
 FLAGS_NOW := $(CC) $(ALL_CFLAGS)
 $(B)/flags: FORCE

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/api/text.h"
 #include "server/config.h"
 #include "server/engine/stats.h"
 #include "server/healthcheck.h"
@@ -49,6 +50,7 @@ static void every_second(void *context)
 {
     (void)context;
     sessions_every_second(server.app.sessions, steady_seconds());
+    text_every_second(&server.app);
     log_flush();
 }
 

@@ -52,7 +52,7 @@ bool forecast_refuse(struct forecast_request *q, const rnnd_error *err)
     return false;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------ */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void end(struct forecast_request *q)
 {
@@ -93,7 +93,7 @@ static void item_end(struct forecast_item *item, const rnnd_error *err)
     if (!--q->pending) settle(q);
 }
 
-/* ---- the forecast, from a copy of the state that the history has reached --------------------------------------------- */
+/* ---- the forecast, from a copy of the state that the history has reached ----------------------------------------- */
 
 static rnnd_code forecast_slice(struct job *j, rnnd_workspace *ws, bool *done, rnnd_error *err)
 {
@@ -131,7 +131,7 @@ static void begin_forecast(struct forecast_item *item)
     if (batch_submit(q->app->batch, &item->job, &err) != RNND_OK) item_end(item, &err);
 }
 
-/* ---- the history, as steps ---------------------------------------------------------------------------------------- */
+/* ---- the history, as steps --------------------------------------------------------------------------------------- */
 
 static enum job_next history_input(struct job *j, float *row)
 {
@@ -185,7 +185,7 @@ static void launch(struct forecast_request *q)
     if (!--q->pending) settle(q);
 }
 
-/* ---- sessions and the client -------------------------------------------------------------------------------------- */
+/* ---- sessions and the client ------------------------------------------------------------------------------------- */
 
 static struct forecast_request *request_of(struct session_turn *turn)
 {

@@ -65,7 +65,7 @@ bool forecast_check_size(struct forecast_request *q);
 bool forecast_read_frequency(struct forecast_request *q, const struct time_format *format, struct frequency *f);
 /* Makes n empty series. */
 bool forecast_make_items(struct forecast_request *q, size_t n);
-/* Puts a series' rows on the grid of their times, gaps missing, and notes when the forecast begins. Answers 422 itself. */
+/* Puts a series' rows on the grid of their times, gaps missing, and notes when the forecast begins. False after 422. */
 bool forecast_place(struct forecast_request *q, struct forecast_item *item, const int64_t *ticks, size_t count,
                     const struct time_format *format, const struct frequency *given, const size_t *row_numbers);
 /* Answers 4xx with the error's sentence; false. */

@@ -1,7 +1,7 @@
 /* forecast_csv.c -- one series from CSV: header found, time column found, channels by name or by order.
  *
- * RFC 4180 with a comma, semicolon or tab; quotes, CRLF and a byte order mark are taken; empty lines are passed over. An
- * empty cell, NaN, NA, null and None are missing values. */
+ * RFC 4180 with a comma, semicolon or tab; quotes, CRLF and a byte order mark are taken; empty lines are passed over.
+ * An empty cell, NaN, NA, null and None are missing values. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,7 +160,8 @@ static bool map_target(struct csv *c, const char *target)
         char *end;
         long number = strtol(target, &end, 10);
         int column = find_column(c, target, bytes);
-        if (column < 0 && end == target + bytes && number >= 1 && (size_t)number <= c->columns) column = (int)number - 1;
+        bool numbered = bytes && end == target + bytes && number >= 1 && (size_t)number <= c->columns;
+        if (column < 0 && numbered) column = (int)number - 1;
         if (column < 0) {
             http_error(c->q->http, 422, "unknown_column", "target", "there is no column '%.*s'",
                        (int)(bytes < 80 ? bytes : 80), target);

@@ -116,7 +116,7 @@ bool forecast_check_size(struct forecast_request *q)
 
     if (numbers <= NUMBERS_LIMIT && bytes <= STATES_LIMIT) return true;
     http_error(q->http, 413, "too_large", "series",
-               "%zu series, horizon %zu, %zu quantiles and %zu sample paths make %.0f numbers and %.0f bytes of states; "
+               "%zu series, horizon %zu, %zu quantiles and %zu samples make %.0f numbers and %.0f bytes of states; "
                "a request may have %d and %u",
                q->item_count, q->horizon, q->quantile_count, q->samples, numbers, bytes, NUMBERS_LIMIT, STATES_LIMIT);
     return false;

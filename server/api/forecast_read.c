@@ -14,7 +14,7 @@ static bool refuse_series(struct forecast_request *q, const char *found)
                    "%s has one channel: wanted series as [..], many as [[..],..], found %s", q->model->name, found);
     else
         http_error(q->http, 422, "mismatch", "series",
-                   "%s has %zu channels: wanted series as [[step][channel]], many of those, or {\"%s\":[..],..}, found %s",
+                   "%s has %zu channels: wanted series as [[step][channel]], many of those, or {\"%s\":[..]}, found %s",
                    q->model->name, info->channel_count, info->channels[0], found);
     return false;
 }
@@ -107,7 +107,7 @@ static bool read_series(struct forecast_request *q, const struct json *series)
         if (!forecast_make_items(q, 1)) return false;
     } else {
         http_error(q->http, 400, "invalid_type", "series",
-                   "series must be an array of numbers (null or \"NaN\" = missing), of such arrays, or an object of channels");
+                   "series must be an array of numbers (null or \"NaN\" = missing), of arrays, or channels by name");
         return false;
     }
     for (size_t i = 0; i < q->item_count; i++) total += q->items[i].steps;
@@ -121,7 +121,7 @@ static bool read_series(struct forecast_request *q, const struct json *series)
     return false;
 }
 
-/* ---- times ---------------------------------------------------------------------------------------------------------- */
+/* ---- times ------------------------------------------------------------------------------------------------------- */
 
 static bool read_time(const struct json *v, int64_t *ticks, struct time_format *f)
 {

@@ -12,7 +12,7 @@
 #define QUIET_S 10.0       /* a stream without a chunk for so long gets a comment line */
 #define CHOICES_LIMIT 1024 /* prompts x best_of of one request */
 
-/* ---- small things ------------------------------------------------------------------------------------------------- */
+/* ---- small things ------------------------------------------------------------------------------------------------ */
 
 uint64_t text_random(void)
 {
@@ -79,7 +79,7 @@ rnnd_code text_tokenize(const struct model *m, const char *text, size_t bytes, s
     return RNND_OK;
 }
 
-/* ---- open and free ------------------------------------------------------------------------------------------------ */
+/* ---- open and free ----------------------------------------------------------------------------------------------- */
 
 void text_free(struct text_request *q)
 {
@@ -149,7 +149,7 @@ out:
     return NULL;
 }
 
-/* ---- jobs --------------------------------------------------------------------------------------------------------- */
+/* ---- jobs -------------------------------------------------------------------------------------------------------- */
 
 void text_cancel(struct text_request *q)
 {
@@ -335,7 +335,7 @@ static void launch(struct text_request *q)
     }
 }
 
-/* ---- sessions and the client ---------------------------------------------------------------------------------------- */
+/* ---- sessions and the client ------------------------------------------------------------------------------------- */
 
 static struct text_request *request_of(struct session_turn *turn)
 {
@@ -448,7 +448,7 @@ void text_start(struct text_request *q)
     session_wait(q->app->sessions, q->session, &q->turn);
 }
 
-/* ---- heart-beat ----------------------------------------------------------------------------------------------------- */
+/* ---- once a second -------------------------------------------------------------------------------------------------- */
 
 void text_every_second(struct app *app)
 {
@@ -458,6 +458,12 @@ void text_every_second(struct app *app)
     clock_gettime(CLOCK_MONOTONIC, &t);
     now = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
     for (struct text_request *q = app->streams; q; q = q->next_stream) {
+        if (q->http && !q->failed && q->settings.max_tokens < 0 && http_draining(app->http)) {
+            rnnd_error err = {0};
+            fail(&err, RNND_BUSY, "", "the server is ending");
+            set_failure(q, &err, NULL);
+            text_cancel(q);
+        }
         if (!q->http || now - q->last_write < QUIET_S || atomic_load(&q->paused)) continue;
         http_stream_write(q->http, ": ping\n\n", 8);
         q->last_write = now;

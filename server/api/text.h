@@ -1,8 +1,9 @@
 /* text.h -- what completions and chat share: a request becomes generations, generations become a reply or a stream.
  *
- * One text_request holds prompts x best_of choices; each choice is one step job with a state and a generation of its own.
- * The ticking thread fills choice->ready under its lock; the loop thread takes from there and writes. A request ends when
- * all its jobs are done: then it commits its session, answers, and frees itself. A client that leaves cancels the jobs. */
+ * One text_request holds prompts x best_of choices; each choice is one step job with a state and a generation of its
+ * own. The ticking thread fills choice->ready under its lock; the loop thread takes from there and writes. A request
+ * ends when all its jobs are done: then it commits its session, answers, and frees itself. A client that leaves cancels
+ * the jobs. */
 #ifndef SERVER_TEXT_H
 #define SERVER_TEXT_H
 
@@ -111,7 +112,7 @@ struct text_request *text_open(struct app *app, struct http_request *r, const st
 void text_start(struct text_request *q);
 void text_free(struct text_request *q);
 void text_cancel(struct text_request *q); /* ends its jobs at their next step */
-/* Called once a second: comment lines on streams that have been quiet. */
+/* Called once a second: comment lines on streams that have been quiet; endless streams end when the server does. */
 void text_every_second(struct app *app);
 
 /* text_settings.c: answers 400 naming the field itself, false then. */

@@ -1,11 +1,11 @@
-/* text_write.c -- how text answers look: pieces of text with their tokens, log-probabilities, chunks, usage, sessions. */
+/* text_write.c -- how text answers look: pieces of text with their tokens, log-probabilities, chunks, usage. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "server/api/text.h"
 
-/* ---- pieces ----------------------------------------------------------------------------------------------------- */
+/* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
 static bool grow(void **data, size_t *cap, size_t used, size_t more, size_t unit)
 {
@@ -78,7 +78,7 @@ void text_piece_free(struct text_piece *p)
     memset(p, 0, sizeof *p);
 }
 
-/* ---- tokens ----------------------------------------------------------------------------------------------------- */
+/* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
 /* Whole UTF-8 characters only (RFC 3629, the table of well-formed byte sequences). */
 static bool is_utf8(const char *text, size_t bytes)
@@ -258,7 +258,7 @@ void text_put_chat_logprobs(struct json_out *o, struct text_choice *c, const str
     json_close(o, '}');
 }
 
-/* ---- whole replies and chunks ------------------------------------------------------------------------------------- */
+/* ---- whole replies and chunks ------------------------------------------------------------------------------------ */
 
 static const char *finish_name(const struct text_choice *c)
 {
@@ -313,7 +313,9 @@ static void put_base64(struct json_out *o, const unsigned char *data, size_t byt
     }
     for (size_t i = 0; i < bytes; i += 3) {
         size_t left = bytes - i;
-        uint32_t v = (uint32_t)data[i] << 16 | (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) | (left > 2 ? data[i + 2] : 0);
+        uint32_t v = (uint32_t)data[i] << 16;
+        if (left > 1) v |= (uint32_t)data[i + 1] << 8;
+        if (left > 2) v |= data[i + 2];
         text[n++] = digits[v >> 18];
         text[n++] = digits[v >> 12 & 63];
         text[n++] = left > 1 ? digits[v >> 6 & 63] : '=';

@@ -60,7 +60,7 @@ static bool is_month_end(const struct local *l)
     return l->day == days_in_month(l->year, l->month);
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static bool digits(const char **p, const char *end, int n, int *out)
 {
@@ -202,7 +202,7 @@ size_t time_write(char out[48], int64_t ticks, const struct time_format *f)
                                 (int)(minutes % 60));
 }
 
-/* ---- frequencies ------------------------------------------------------------------------------------------------------ */
+/* ---- frequencies ------------------------------------------------------------------------------------------------- */
 
 bool frequency_read(const char *text, struct frequency *f)
 {
@@ -251,7 +251,7 @@ bool time_add(int64_t ticks, const struct frequency *f, const struct time_format
     return format->kind == TIME_INDEX || (*out >= FIRST_TICK && *out <= LAST_TICK);
 }
 
-/* ---- the grid ----------------------------------------------------------------------------------------------------------- */
+/* ---- the grid ---------------------------------------------------------------------------------------------------- */
 
 struct rows { const size_t *numbers; rnnd_error *err; };
 

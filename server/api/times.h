@@ -1,6 +1,6 @@
 /* times.h -- timestamps of a series: read exactly (never through floats), put on a grid, counted on.
  *
- * A time is an int64_t of ticks: microseconds since 1970 for ISO 8601 and epochs, the number itself for a plain index. */
+ * A time is an int64_t of ticks: microseconds since 1970 for ISO 8601 and epochs, the number itself for an index. */
 #ifndef SERVER_TIMES_H
 #define SERVER_TIMES_H
 
@@ -32,8 +32,8 @@ bool frequency_read(const char *text, struct frequency *f);
 /* n steps on; false where that leaves the range of years 0 to 9999 or of int64. */
 bool time_add(int64_t ticks, const struct frequency *f, const struct time_format *format, int64_t n, int64_t *out);
 
-/* Where each row belongs on a grid that starts at the first row: slots[i]. The frequency is inferred from three rows where
- * f->step is 0. rows: the number each row goes by in messages (a CSV file's line), or NULL: "timestamps[i]". */
+/* Where each row belongs on a grid that starts at the first row: slots[i]. The frequency is inferred from three rows
+ * where f->step is 0. rows: the number each row goes by in messages (a CSV file's line), or NULL: "timestamps[i]". */
 rnnd_code times_grid(const int64_t *ticks, size_t count, const struct time_format *format, const size_t *rows,
                      size_t limit, struct frequency *f, size_t *slots, rnnd_error *err);
 
