@@ -7,10 +7,10 @@
 void get_page(struct app *app, struct http_request *r)
 {
     const char *name = strcmp(http_path(r), "/") ? http_param(r, 0) : "index.html";
-    const struct asset *asset = name ? asset_find(name) : NULL;
+    struct asset asset;
 
     (void)app;
-    if (!asset) {
+    if (!name || !asset_find(name, &asset)) {
         http_error(r, 404, "not_found", "", "the page has no file '%.80s'", name ? name : "");
         return;
     }
@@ -20,5 +20,5 @@ void get_page(struct app *app, struct http_request *r)
     http_add_header(r, "X-Content-Type-Options", "nosniff");
     http_add_header(r, "Referrer-Policy", "no-referrer");
     http_add_header(r, "Cache-Control", "no-cache");
-    http_answer(r, 200, asset->content_type, asset->data, asset->bytes);
+    http_answer(r, 200, asset.content_type, asset.data, asset.bytes);
 }
