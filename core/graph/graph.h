@@ -49,10 +49,11 @@ struct graph_state {
     int in, out;                /* value numbers, [B][width] */
     size_t width;
     const float *initial;       /* [width] or NULL = zeros */
+    bool direct;                /* one cell alone reads and writes it: it works on the caller's rows, without a copy */
 };
 
 struct graph {
-    struct arena arena;         /* names, attrs, constants */
+    struct arena arena;         /* names, attributes; a constant's data is a block of its own, freed once packed */
     const struct kernels *kernels;
     struct graph_value *values; size_t value_count, value_cap;
     struct graph_node *nodes;   size_t node_count, node_cap;
@@ -77,6 +78,10 @@ rnnd_code graph_attr_int(struct graph *g, struct graph_node *n, const char *name
 rnnd_code graph_attr_float(struct graph *g, struct graph_node *n, const char *name, float v);
 rnnd_code graph_attr_pointer(struct graph *g, struct graph_node *n, const char *name, const void *p);
 const struct attr *graph_find_attr(const struct graph_node *n, const char *name);
+/* Shapes a value, as ops do while they are checked. */
+void graph_shape(struct graph *g, int value, int rank, const int64_t *dim);
+/* How many node inputs, outputs and states of the graph read this value. */
+size_t graph_readers(const struct graph *g, int value);
 
 /* Checks every node, infers shapes, prepares weights; after this the graph is immutable. */
 rnnd_code graph_compile(struct graph *g, rnnd_error *err);
@@ -85,8 +90,10 @@ rnnd_code graph_compile(struct graph *g, rnnd_error *err);
 struct graph_run;
 rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_steps, struct graph_run **out, rnnd_error *err);
 void graph_run_close(struct graph_run *run);
+/* Makes room for passes of this size, as graph_run() does by itself where it must. */
+rnnd_code graph_run_reserve(struct graph_run *run, size_t rows, size_t steps, rnnd_error *err);
 /* One pass over T steps of B sequences. Row pointers: inputs[t*B + b] -> the network input row (all inputs side by side);
- * outputs[t*B + b] likewise (output last: outputs[b] alone); state_in/out[b] -> all states of sequence b side by side, in
+ * outputs[t*B + b] likewise, NULL = not wanted (output last: outputs[b] alone); state_in/out[b] -> all states of sequence b side by side, in
  * state order (in place allowed). Grows its scratch only where T or B exceed what it was opened for. */
 rnnd_code graph_run(struct graph_run *run, size_t T, size_t B, const float *const *inputs, float *const *outputs,
                     const float *const *state_in, float *const *state_out, rnnd_error *err);

@@ -8,6 +8,10 @@ struct run_context { /* what an op sees while it runs */
     const struct graph *graph;
     struct tensor *values;     /* by value number */
     const struct kernels *kernels;
+    bool planning;             /* only sizes are wanted: take outputs and scratch, compute nothing, touch no data */
+    const float *const *state_in; /* [B] -> all states of a sequence; for nodes that own a direct state */
+    float *const *state_out;
+    const size_t *state_offset;   /* floats before state i in such a row */
     void *(*scratch)(struct run_context *rc, size_t bytes); /* 64-byte aligned, until the run ends; NULL: no memory */
     /* shapes and gives memory to output i of the node */
     rnnd_code (*output)(struct run_context *rc, const struct graph_node *n, int i, enum dtype dtype, int rank,
@@ -17,7 +21,9 @@ struct run_context { /* what an op sees while it runs */
 struct op {
     const char *name;          /* "lstm", "dense", ... */
     int min_inputs, max_inputs, outputs;
+    const char *const *attributes; /* the names it knows, NULL at the end; NULL = none */
     bool causal;               /* a step at a time gives what a window gives */
+    bool owns_states;          /* may read and write direct states at inputs and outputs 1 and 2 */
     /* infers output ranks and dims from the inputs', verifies parameters; the sentence names node, wanted, found */
     rnnd_code (*check)(struct graph *g, struct graph_node *n, rnnd_error *err);
     rnnd_code (*prepare)(struct graph *g, struct graph_node *n, rnnd_error *err); /* optional: pack weights */
@@ -26,5 +32,21 @@ struct op {
 };
 
 const struct op *op_find(const char *name);
+
+/* Attributes with a default where absent, and widths: what the ops share (op.c). */
+int64_t op_int(const struct graph_node *n, const char *name, int64_t absent);
+float op_float(const struct graph_node *n, const char *name, float absent);
+struct act op_act(const struct graph_node *n, const char *name, struct act absent);
+int64_t op_width(const struct graph *g, const struct graph_node *n, int input); /* last dimension, or -1 */
+/* The constant behind an input, of this shape (any where rank is 0), or NULL with the error filled; an absent optional
+ * one is NULL with *code RNND_OK. */
+const float *op_constant(const struct graph *g, const struct graph_node *n, int input, const char *what, int rank,
+                         const size_t *dim, rnnd_code *code, rnnd_error *err);
+size_t tensor_rows(const struct tensor *t);  /* product of all dimensions but the last */
+size_t tensor_width(const struct tensor *t); /* the last one */
+
+/* The functions that configurations name: "tanh", "hard_sigmoid_keras2", ... with their usual alpha and beta. */
+bool act_find(const char *name, struct act *out);
+const char *act_name(struct act act);
 
 #endif

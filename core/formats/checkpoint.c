@@ -1,0 +1,102 @@
+/* checkpoint.c -- named tensors: finding them, and any element type as float32. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/base/half.h"
+#include "core/formats/checkpoint.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors and states are little-endian, like the host");
+
+const struct stored_type stored_types[STORED_COUNT] = {
+    [STORED_BOOL] = { "BOOL", 1 }, [STORED_U8] = { "U8", 1 },     [STORED_I8] = { "I8", 1 },
+    [STORED_I16] = { "I16", 2 },   [STORED_U16] = { "U16", 2 },   [STORED_F16] = { "F16", 2 },
+    [STORED_BF16] = { "BF16", 2 }, [STORED_I32] = { "I32", 4 },   [STORED_U32] = { "U32", 4 },
+    [STORED_F32] = { "F32", 4 },   [STORED_F64] = { "F64", 8 },   [STORED_I64] = { "I64", 8 },
+    [STORED_U64] = { "U64", 8 },
+};
+
+void checkpoint_init(struct checkpoint *ck)
+{
+    memset(ck, 0, sizeof *ck);
+    arena_init(&ck->arena, (size_t)256 << 20);
+}
+
+void checkpoint_free(struct checkpoint *ck)
+{
+    for (size_t i = 0; i < ck->count; i++) mem_free(ck->tensors[i].floats);
+    arena_free(&ck->arena);
+    memset(ck, 0, sizeof *ck);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(((const struct checkpoint_tensor *)a)->name, ((const struct checkpoint_tensor *)b)->name);
+}
+
+rnnd_code checkpoint_finish(struct checkpoint *ck, rnnd_error *err)
+{
+    if (ck->count) qsort(ck->tensors, ck->count, sizeof *ck->tensors, compare_names);
+    for (size_t i = 1; i < ck->count; i++)
+        if (strcmp(ck->tensors[i - 1].name, ck->tensors[i].name) == 0)
+            return fail_at(err, RNND_CORRUPT, ck->tensors[i].name, "the file has two tensors named \"%.80s\"",
+                           ck->tensors[i].name);
+    return RNND_OK;
+}
+
+struct checkpoint_tensor *checkpoint_find(const struct checkpoint *ck, const char *name)
+{
+    struct checkpoint_tensor key = { .name = name };
+    return ck->count ? bsearch(&key, ck->tensors, ck->count, sizeof key, compare_names) : NULL;
+}
+
+static float element(enum stored stored, const uint8_t *p)
+{
+    uint16_t u16;
+    uint32_t u32;
+    uint64_t u64;
+    float f;
+    double d;
+    switch (stored) {
+    case STORED_BOOL: return *p ? 1.0f : 0.0f;
+    case STORED_U8: return (float)*p;
+    case STORED_I8: return (float)(int8_t)*p;
+    case STORED_I16: return memcpy(&u16, p, 2), (float)(int16_t)u16;
+    case STORED_U16: return memcpy(&u16, p, 2), (float)u16;
+    case STORED_F16: return memcpy(&u16, p, 2), half_to_float(u16);
+    case STORED_BF16: return memcpy(&u16, p, 2), bf16_to_float(u16);
+    case STORED_I32: return memcpy(&u32, p, 4), (float)(int32_t)u32;
+    case STORED_U32: return memcpy(&u32, p, 4), (float)u32;
+    case STORED_F32: return memcpy(&f, p, 4), f;
+    case STORED_F64: return memcpy(&d, p, 8), (float)d;
+    case STORED_I64: return memcpy(&u64, p, 8), (float)(int64_t)u64;
+    default: return memcpy(&u64, p, 8), (float)u64;
+    }
+}
+
+rnnd_code checkpoint_floats(struct checkpoint_tensor *t, const float **out, rnnd_error *err)
+{
+    if (!t->floats) {
+        float *f = mem_alloc(t->count ? t->count : 1, sizeof *f);
+        if (!f) return fail_memory(err, t->count * sizeof *f);
+        if (t->stored == STORED_F32 && t->count) memcpy(f, t->raw, t->count * sizeof *f);
+        else
+            for (size_t i = 0; i < t->count; i++) f[i] = element(t->stored, t->raw + i * stored_types[t->stored].bytes);
+        t->floats = f;
+    }
+    *out = t->floats;
+    return RNND_OK;
+}
+
+const char *shape_text(char text[96], int rank, const size_t *dim)
+{
+    size_t at = 1;
+    text[0] = '[';
+    for (int i = 0; i < rank && at < 80; i++)
+        at += (size_t)snprintf(text + at, 96 - at, i ? ", %zu" : "%zu", dim[i]);
+    if (at > 92) at = 92;
+    text[at] = ']';
+    text[at + 1] = 0;
+    return text;
+}

@@ -1,0 +1,45 @@
+/* checkpoint.h -- what every file format is read into: named tensors, and the configuration text if the file has one. */
+#ifndef RNND_CHECKPOINT_H
+#define RNND_CHECKPOINT_H
+
+#include "core/base/mem.h"
+#include "core/graph/graph.h"
+#include "core/rnnd.h"
+
+#define CHECKPOINT_MAX_TENSORS ((size_t)1 << 16)
+
+enum stored {
+    STORED_BOOL, STORED_U8, STORED_I8, STORED_I16, STORED_U16, STORED_F16, STORED_BF16, STORED_I32, STORED_U32,
+    STORED_F32, STORED_F64, STORED_I64, STORED_U64, STORED_COUNT
+};
+extern const struct stored_type { const char *name; size_t bytes; } stored_types[STORED_COUNT];
+
+struct checkpoint_tensor {
+    const char *name;
+    enum stored stored;
+    int rank;
+    size_t dim[MAX_RANK];
+    size_t count;       /* elements */
+    const uint8_t *raw; /* borrowed from the file's bytes: count elements, little-endian, any alignment */
+    float *floats;      /* made by checkpoint_floats() */
+};
+
+struct checkpoint {
+    struct arena arena; /* names, tables */
+    struct checkpoint_tensor *tensors; /* by name, in byte order */
+    size_t count;
+    const char *config; /* JSON text or NULL */
+    size_t config_bytes;
+};
+
+void checkpoint_init(struct checkpoint *ck);
+void checkpoint_free(struct checkpoint *ck);
+/* Sorts the tensors by name; a name twice is CORRUPT. Before any find. */
+rnnd_code checkpoint_finish(struct checkpoint *ck, rnnd_error *err);
+struct checkpoint_tensor *checkpoint_find(const struct checkpoint *ck, const char *name);
+/* The elements as float32; owned by the checkpoint. */
+rnnd_code checkpoint_floats(struct checkpoint_tensor *t, const float **out, rnnd_error *err);
+/* "[3, 4]" of a shape into text, for messages. */
+const char *shape_text(char text[96], int rank, const size_t *dim);
+
+#endif

@@ -1,0 +1,34 @@
+/* format.c -- the table of file formats, and what to say of files that are none of them. */
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/formats/format.h"
+#include "core/formats/safetensors.h"
+
+static const struct format formats[] = {
+    { "safetensors", safetensors_probe, safetensors_read },
+};
+
+static const struct { /* files people try, by their first bytes, and the way from there */
+    const char *magic;
+    size_t bytes;
+    const char *advice;
+} strangers[] = {
+    { "version https://git-lfs", 23, "a Git LFS pointer: fetch the file itself with `git lfs pull`" },
+    { "\x89HDF\r\n\x1a\n", 8, "an HDF5 file (Keras .h5): save its weights as safetensors with a configuration" },
+    { "PK\x03\x04", 4, "a zip file (.keras, .pt, .npz): save its weights as safetensors with a configuration" },
+    { "\x80\x02", 2, "a Python pickle: save its weights as safetensors with a configuration" },
+    { "\x08", 1, "perhaps an ONNX file: save its weights as safetensors with a configuration" },
+    { "\x1f\x8b", 2, "a gzip file: unpack it first" },
+};
+
+rnnd_code format_read(const uint8_t *data, size_t bytes, struct checkpoint *out, rnnd_error *err)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (formats[i].probe(data, bytes)) return formats[i].read(data, bytes, out, err);
+    if (bytes < 10) return fail(err, RNND_CORRUPT, "wanted a safetensors file, found %zu bytes", bytes);
+    for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++)
+        if (bytes >= strangers[i].bytes && memcmp(data, strangers[i].magic, strangers[i].bytes) == 0)
+            return fail(err, RNND_UNSUPPORTED, "wanted a safetensors file, found %s", strangers[i].advice);
+    return fail(err, RNND_CORRUPT, "wanted a safetensors file, found a header length or first character that is none");
+}

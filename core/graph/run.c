@@ -1,0 +1,187 @@
+/* run.c -- runs a compiled graph: one pass over T steps of B sequences in a scratch block that was sized before. */
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/graph/graph.h"
+#include "core/ops/op.h"
+
+#define ALIGN 64
+
+struct graph_run {
+    struct run_context rc; /* first: ops hand it back to us */
+    size_t max_rows, max_steps;
+    unsigned char *memory;
+    size_t size, used;
+    bool overflow;         /* planning: sizes beyond all memory */
+    size_t *state_offset;
+    size_t state_width, input_width;
+};
+
+/* Bump allocation: nothing is freed before the pass ends. While planning, only the size is counted. */
+static void *take(struct run_context *rc, size_t bytes)
+{
+    static unsigned char nothing[ALIGN] __attribute__((aligned(ALIGN)));
+    struct graph_run *run = (struct graph_run *)rc;
+    size_t rounded, used;
+    if (!size_add(bytes, ALIGN - 1, &rounded) || !size_add(run->used, rounded & ~(size_t)(ALIGN - 1), &used)) {
+        run->overflow = true;
+        return NULL;
+    }
+    if (rc->planning) {
+        run->used = used;
+        return nothing;
+    }
+    if (used > run->size) return NULL;
+    void *p = run->memory + run->used;
+    run->used = used;
+    return p;
+}
+
+static rnnd_code give_tensor(struct run_context *rc, struct tensor *t, enum dtype dtype, int rank, const size_t *dim,
+                             rnnd_error *err)
+{
+    size_t bytes = dtype == DTYPE_F32 ? sizeof(float) : dtype == DTYPE_I64 ? sizeof(int64_t) : 1;
+    *t = (struct tensor){ .dtype = dtype, .rank = rank };
+    for (int i = 0; i < rank; i++) {
+        t->dim[i] = dim[i];
+        if (!size_mul(bytes, dim[i], &bytes)) return fail_memory(err, (size_t)-1);
+    }
+    t->data = take(rc, bytes);
+    return t->data ? RNND_OK : fail_memory(err, bytes);
+}
+
+static rnnd_code give_output(struct run_context *rc, const struct graph_node *n, int i, enum dtype dtype, int rank,
+                             const size_t *dim, rnnd_error *err)
+{
+    return give_tensor(rc, &rc->values[n->outputs[i]], dtype, rank, dim, err);
+}
+
+rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_steps, struct graph_run **out, rnnd_error *err)
+{
+    *out = NULL;
+    struct graph_run *run = mem_alloc(1, sizeof *run);
+    if (!run) return fail_memory(err, sizeof *run);
+    run->rc = (struct run_context){ .graph = g, .kernels = g->kernels, .scratch = take, .output = give_output };
+    run->rc.values = mem_alloc(g->value_count + 1, sizeof *run->rc.values);
+    run->state_offset = mem_alloc(g->state_count + 1, sizeof *run->state_offset);
+    if (!run->rc.values || !run->state_offset) {
+        graph_run_close(run);
+        return fail_memory(err, g->value_count * sizeof *run->rc.values);
+    }
+    run->rc.state_offset = run->state_offset;
+    for (size_t i = 0; i < g->state_count; i++) {
+        run->state_offset[i] = run->state_width;
+        run->state_width += g->states[i].width;
+    }
+    for (size_t i = 0; i < g->value_count; i++)
+        if (g->values[i].is_constant) run->rc.values[i] = g->values[i].constant;
+    rnnd_code code = graph_run_reserve(run, max_rows, max_steps, err);
+    if (code) graph_run_close(run);
+    else *out = run;
+    return code;
+}
+
+void graph_run_close(struct graph_run *run)
+{
+    if (!run) return;
+    mem_free(run->rc.values);
+    mem_free(run->state_offset);
+    mem_free(run->memory);
+    mem_free(run);
+}
+
+/* The callers' rows into one tensor per graph input, and the states that are not direct into one tensor each. */
+static rnnd_code read_ends(struct graph_run *run, size_t T, size_t B, const float *const *inputs, rnnd_error *err)
+{
+    struct run_context *rc = &run->rc;
+    const struct graph *g = rc->graph;
+    size_t at = 0;
+    for (size_t i = 0; i < g->input_count; i++) {
+        size_t width = (size_t)g->values[g->inputs[i]].dim[2];
+        struct tensor *t = &rc->values[g->inputs[i]];
+        rnnd_code code = give_tensor(rc, t, DTYPE_F32, 3, (const size_t[]){ T, B, width }, err);
+        if (code) return code;
+        for (size_t r = 0; r < T * B && !rc->planning; r++)
+            memcpy((float *)t->data + r * width, inputs[r] + at, width * sizeof(float));
+        at += width;
+    }
+    for (size_t i = 0; i < g->state_count; i++) {
+        if (g->states[i].direct) continue;
+        size_t width = g->states[i].width;
+        struct tensor *t = &rc->values[g->states[i].in];
+        rnnd_code code = give_tensor(rc, t, DTYPE_F32, 2, (const size_t[]){ B, width }, err);
+        if (code) return code;
+        for (size_t b = 0; b < B && !rc->planning; b++)
+            memcpy((float *)t->data + b * width, rc->state_in[b] + run->state_offset[i], width * sizeof(float));
+    }
+    return RNND_OK;
+}
+
+static void write_ends(struct graph_run *run, size_t B, float *const *outputs)
+{
+    struct run_context *rc = &run->rc;
+    const struct graph *g = rc->graph;
+    size_t at = 0;
+    for (size_t i = 0; i < g->output_count; i++) {
+        const struct tensor *t = &rc->values[g->outputs[i]];
+        size_t width = tensor_width(t), rows = tensor_rows(t);
+        for (size_t r = 0; r < rows; r++)
+            if (outputs[r]) memcpy(outputs[r] + at, (const float *)t->data + r * width, width * sizeof(float));
+        at += width;
+    }
+    for (size_t i = 0; i < g->state_count; i++) {
+        if (g->states[i].direct) continue;
+        const struct tensor *t = &rc->values[g->states[i].out];
+        size_t width = g->states[i].width;
+        for (size_t b = 0; b < B; b++)
+            memcpy(rc->state_out[b] + run->state_offset[i], (const float *)t->data + b * width, width * sizeof(float));
+    }
+}
+
+static rnnd_code pass(struct graph_run *run, size_t T, size_t B, const float *const *inputs, rnnd_error *err)
+{
+    run->used = 0;
+    rnnd_code code = read_ends(run, T, B, inputs, err);
+    for (size_t i = 0; i < run->rc.graph->node_count && !code; i++) {
+        const struct graph_node *n = &run->rc.graph->nodes[i];
+        code = n->op->run(&run->rc, n, err);
+    }
+    return code;
+}
+
+rnnd_code graph_run_reserve(struct graph_run *run, size_t rows, size_t steps, rnnd_error *err)
+{
+    size_t n;
+    if (rows <= run->max_rows && steps <= run->max_steps) return RNND_OK;
+    if (!size_mul(rows, steps, &n) || n > (size_t)1 << 40) return fail_memory(err, (size_t)-1);
+    run->rc.planning = true;
+    run->overflow = false;
+    rnnd_code code = pass(run, steps, rows, NULL, err);
+    run->rc.planning = false;
+    if (code || run->overflow) return code ? code : fail_memory(err, (size_t)-1);
+    if (run->used > run->size) {
+        unsigned char *memory = mem_aligned(run->used);
+        if (!memory) return fail_memory(err, run->used);
+        mem_free(run->memory);
+        run->memory = memory;
+        run->size = run->used;
+    }
+    if (rows >= run->max_rows && steps >= run->max_steps) { /* what fits is known only for what was planned */
+        run->max_rows = rows;
+        run->max_steps = steps;
+    }
+    return RNND_OK;
+}
+
+rnnd_code graph_run(struct graph_run *run, size_t T, size_t B, const float *const *inputs, float *const *outputs,
+                    const float *const *state_in, float *const *state_out, rnnd_error *err)
+{
+    if (T == 0 || B == 0) return RNND_OK;
+    rnnd_code code = graph_run_reserve(run, B, T, err);
+    if (code) return code;
+    run->rc.state_in = state_in;
+    run->rc.state_out = state_out;
+    code = pass(run, T, B, inputs, err);
+    if (!code) write_ends(run, B, outputs);
+    return code;
+}
