@@ -10,11 +10,10 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors and states are little-endian, like the host");
 
 const struct stored_type stored_types[STORED_COUNT] = {
-    [STORED_BOOL] = { "BOOL", 1 }, [STORED_U8] = { "U8", 1 },     [STORED_I8] = { "I8", 1 },
-    [STORED_I16] = { "I16", 2 },   [STORED_U16] = { "U16", 2 },   [STORED_F16] = { "F16", 2 },
-    [STORED_BF16] = { "BF16", 2 }, [STORED_I32] = { "I32", 4 },   [STORED_U32] = { "U32", 4 },
-    [STORED_F32] = { "F32", 4 },   [STORED_F64] = { "F64", 8 },   [STORED_I64] = { "I64", 8 },
-    [STORED_U64] = { "U64", 8 },
+    [STORED_BOOL] = {"BOOL", 1}, [STORED_U8] = {"U8", 1},   [STORED_I8] = {"I8", 1},     [STORED_I16] = {"I16", 2},
+    [STORED_U16] = {"U16", 2},   [STORED_F16] = {"F16", 2}, [STORED_BF16] = {"BF16", 2}, [STORED_I32] = {"I32", 4},
+    [STORED_U32] = {"U32", 4},   [STORED_F32] = {"F32", 4}, [STORED_F64] = {"F64", 8},   [STORED_I64] = {"I64", 8},
+    [STORED_U64] = {"U64", 8},
 };
 
 void checkpoint_init(struct checkpoint *ck)
@@ -25,7 +24,8 @@ void checkpoint_init(struct checkpoint *ck)
 
 void checkpoint_free(struct checkpoint *ck)
 {
-    for (size_t i = 0; i < ck->count; i++) mem_free(ck->tensors[i].floats);
+    for (size_t i = 0; i < ck->count; i++)
+        mem_free(ck->tensors[i].floats);
     arena_free(&ck->arena);
     memset(ck, 0, sizeof *ck);
 }
@@ -47,7 +47,7 @@ rnnd_code checkpoint_finish(struct checkpoint *ck, rnnd_error *err)
 
 struct checkpoint_tensor *checkpoint_find(const struct checkpoint *ck, const char *name)
 {
-    struct checkpoint_tensor key = { .name = name };
+    struct checkpoint_tensor key = {.name = name};
     return ck->count ? bsearch(&key, ck->tensors, ck->count, sizeof key, compare_names) : NULL;
 }
 
@@ -59,19 +59,32 @@ static float element(enum stored stored, const uint8_t *p)
     float f;
     double d;
     switch (stored) {
-    case STORED_BOOL: return *p ? 1.0f : 0.0f;
-    case STORED_U8: return (float)*p;
-    case STORED_I8: return (float)(int8_t)*p;
-    case STORED_I16: return memcpy(&u16, p, 2), (float)(int16_t)u16;
-    case STORED_U16: return memcpy(&u16, p, 2), (float)u16;
-    case STORED_F16: return memcpy(&u16, p, 2), half_to_float(u16);
-    case STORED_BF16: return memcpy(&u16, p, 2), bf16_to_float(u16);
-    case STORED_I32: return memcpy(&u32, p, 4), (float)(int32_t)u32;
-    case STORED_U32: return memcpy(&u32, p, 4), (float)u32;
-    case STORED_F32: return memcpy(&f, p, 4), f;
-    case STORED_F64: return memcpy(&d, p, 8), (float)d;
-    case STORED_I64: return memcpy(&u64, p, 8), (float)(int64_t)u64;
-    default: return memcpy(&u64, p, 8), (float)u64;
+    case STORED_BOOL:
+        return *p ? 1.0f : 0.0f;
+    case STORED_U8:
+        return (float)*p;
+    case STORED_I8:
+        return (float)(int8_t)*p;
+    case STORED_I16:
+        return memcpy(&u16, p, 2), (float)(int16_t)u16;
+    case STORED_U16:
+        return memcpy(&u16, p, 2), (float)u16;
+    case STORED_F16:
+        return memcpy(&u16, p, 2), half_to_float(u16);
+    case STORED_BF16:
+        return memcpy(&u16, p, 2), bf16_to_float(u16);
+    case STORED_I32:
+        return memcpy(&u32, p, 4), (float)(int32_t)u32;
+    case STORED_U32:
+        return memcpy(&u32, p, 4), (float)u32;
+    case STORED_F32:
+        return memcpy(&f, p, 4), f;
+    case STORED_F64:
+        return memcpy(&d, p, 8), (float)d;
+    case STORED_I64:
+        return memcpy(&u64, p, 8), (float)(int64_t)u64;
+    default:
+        return memcpy(&u64, p, 8), (float)u64;
     }
 }
 
@@ -80,9 +93,11 @@ rnnd_code checkpoint_floats(struct checkpoint_tensor *t, const float **out, rnnd
     if (!t->floats) {
         float *f = mem_alloc(t->count ? t->count : 1, sizeof *f);
         if (!f) return fail_memory(err, t->count * sizeof *f);
-        if (t->stored == STORED_F32 && t->count) memcpy(f, t->raw, t->count * sizeof *f);
+        if (t->stored == STORED_F32 && t->count)
+            memcpy(f, t->raw, t->count * sizeof *f);
         else
-            for (size_t i = 0; i < t->count; i++) f[i] = element(t->stored, t->raw + i * stored_types[t->stored].bytes);
+            for (size_t i = 0; i < t->count; i++)
+                f[i] = element(t->stored, t->raw + i * stored_types[t->stored].bytes);
         t->floats = f;
     }
     *out = t->floats;

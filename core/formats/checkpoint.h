@@ -1,4 +1,5 @@
-/* checkpoint.h -- what every file format is read into: named tensors, and the configuration text if the file has one. */
+/* checkpoint.h -- what every file format is read into: named tensors, and the configuration text if the file has one.
+ */
 #ifndef RNND_CHECKPOINT_H
 #define RNND_CHECKPOINT_H
 
@@ -9,10 +10,25 @@
 #define CHECKPOINT_MAX_TENSORS ((size_t)1 << 16)
 
 enum stored {
-    STORED_BOOL, STORED_U8, STORED_I8, STORED_I16, STORED_U16, STORED_F16, STORED_BF16, STORED_I32, STORED_U32,
-    STORED_F32, STORED_F64, STORED_I64, STORED_U64, STORED_COUNT
+    STORED_BOOL,
+    STORED_U8,
+    STORED_I8,
+    STORED_I16,
+    STORED_U16,
+    STORED_F16,
+    STORED_BF16,
+    STORED_I32,
+    STORED_U32,
+    STORED_F32,
+    STORED_F64,
+    STORED_I64,
+    STORED_U64,
+    STORED_COUNT
 };
-extern const struct stored_type { const char *name; size_t bytes; } stored_types[STORED_COUNT];
+extern const struct stored_type {
+    const char *name;
+    size_t bytes;
+} stored_types[STORED_COUNT];
 
 struct checkpoint_tensor {
     const char *name;
@@ -25,7 +41,7 @@ struct checkpoint_tensor {
 };
 
 struct checkpoint {
-    struct arena arena; /* names, tables */
+    struct arena arena;                /* names, tables */
     struct checkpoint_tensor *tensors; /* by name, in byte order */
     size_t count;
     const char *config; /* JSON text or NULL */

@@ -14,43 +14,163 @@
  * concat       the textbook forms on [h, x]: Hochreiter and Schmidhuber 1997 with Gers 2000 (W_f, W_i, W_c, W_o);
  *              Cho 2014 (W_z, W_r, W, no biases, reset before, z takes the new state); Elman 1990 (Wxh, Whh, bh). */
 static const struct dialect dialects[] = {
-    { .layout = "pytorch", .kind = CELL_LSTM, .order = "ifgo", .weights = WEIGHTS_ROWS, .biases = BIAS_TWO, .suffixed = true,
-      .has_bias = true, .peephole_order = "ifo", .weight = { "weight_ih" }, .recurrent = "weight_hh", .bias = { "bias_ih" },
-      .recurrent_bias = "bias_hh", .projection = "weight_hr" },
-    { .layout = "pytorch", .kind = CELL_GRU, .order = "rzn", .weights = WEIGHTS_ROWS, .biases = BIAS_TWO, .suffixed = true,
-      .has_bias = true, .weight = { "weight_ih" }, .recurrent = "weight_hh", .bias = { "bias_ih" }, .recurrent_bias = "bias_hh" },
-    { .layout = "pytorch", .kind = CELL_RNN, .order = "h", .weights = WEIGHTS_ROWS, .biases = BIAS_TWO, .suffixed = true,
-      .has_bias = true, .weight = { "weight_ih" }, .recurrent = "weight_hh", .bias = { "bias_ih" }, .recurrent_bias = "bias_hh" },
-    { .layout = "onnx", .kind = CELL_LSTM, .order = "iofg", .weights = WEIGHTS_ROWS, .biases = BIAS_PAIR, .stacked = true,
-      .has_bias = true, .peephole_order = "iof", .weight = { "W" }, .recurrent = "R", .bias = { "B" }, .projection = "projection" },
-    { .layout = "onnx", .kind = CELL_GRU, .order = "zrn", .weights = WEIGHTS_ROWS, .biases = BIAS_PAIR, .stacked = true,
-      .has_bias = true, .reset_before = true, .weight = { "W" }, .recurrent = "R", .bias = { "B" } },
-    { .layout = "onnx", .kind = CELL_RNN, .order = "h", .weights = WEIGHTS_ROWS, .biases = BIAS_PAIR, .stacked = true,
-      .has_bias = true, .weight = { "W" }, .recurrent = "R", .bias = { "B" } },
-    { .layout = "keras", .kind = CELL_LSTM, .order = "ifgo", .weights = WEIGHTS_COLUMNS, .biases = BIAS_ONE, .has_bias = true,
-      .peephole_order = "ifo", .weight = { "kernel" }, .recurrent = "recurrent_kernel", .bias = { "bias" },
-      .projection = "projection" },
-    { .layout = "keras", .kind = CELL_GRU, .order = "zrn", .weights = WEIGHTS_COLUMNS, .biases = BIAS_ONE, .has_bias = true,
-      .weight = { "kernel" }, .recurrent = "recurrent_kernel", .bias = { "bias" } },
-    { .layout = "keras", .kind = CELL_RNN, .order = "h", .weights = WEIGHTS_COLUMNS, .biases = BIAS_ONE, .has_bias = true,
-      .weight = { "kernel" }, .recurrent = "recurrent_kernel", .bias = { "bias" } },
-    { .layout = "tf1", .kind = CELL_LSTM, .order = "igfo", .weights = WEIGHTS_JOINED, .biases = BIAS_ONE, .has_bias = true,
-      .forget_bias = 1.0f, .peephole_order = "ifo", .weight = { "kernel" }, .bias = { "bias" },
-      .projection = "projection.kernel", .projection_columns = true },
-    { .layout = "tf1", .kind = CELL_GRU, .order = "rzn", .weights = WEIGHTS_JOINED, .biases = BIAS_ONE, .has_bias = true,
-      .reset_before = true, .weight = { "gates.kernel", "candidate.kernel" }, .bias = { "gates.bias", "candidate.bias" } },
-    { .layout = "tf1", .kind = CELL_RNN, .order = "h", .weights = WEIGHTS_JOINED, .biases = BIAS_ONE, .has_bias = true,
-      .weight = { "kernel" }, .bias = { "bias" } },
-    { .layout = "concat", .kind = CELL_LSTM, .order = "ifgo", .weights = WEIGHTS_GATES, .biases = BIAS_GATES, .has_bias = true,
-      .peephole_order = "ifo", .weight = { "W_i", "W_f", "W_c", "W_o" }, .bias = { "b_i", "b_f", "b_c", "b_o" },
-      .projection = "W_p" },
-    { .layout = "concat", .kind = CELL_GRU, .order = "rzn", .weights = WEIGHTS_GATES, .biases = BIAS_GATES,
-      .reset_before = true, .z_takes_new = true, .weight = { "W_r", "W_z", "W" }, .bias = { "b_r", "b_z", "b" } },
-    { .layout = "concat", .kind = CELL_RNN, .order = "h", .weights = WEIGHTS_ROWS, .biases = BIAS_ONE, .has_bias = true,
-      .weight = { "Wxh" }, .recurrent = "Whh", .bias = { "bh" } },
+    {.layout = "pytorch",
+     .kind = CELL_LSTM,
+     .order = "ifgo",
+     .weights = WEIGHTS_ROWS,
+     .biases = BIAS_TWO,
+     .suffixed = true,
+     .has_bias = true,
+     .peephole_order = "ifo",
+     .weight = {"weight_ih"},
+     .recurrent = "weight_hh",
+     .bias = {"bias_ih"},
+     .recurrent_bias = "bias_hh",
+     .projection = "weight_hr"},
+    {.layout = "pytorch",
+     .kind = CELL_GRU,
+     .order = "rzn",
+     .weights = WEIGHTS_ROWS,
+     .biases = BIAS_TWO,
+     .suffixed = true,
+     .has_bias = true,
+     .weight = {"weight_ih"},
+     .recurrent = "weight_hh",
+     .bias = {"bias_ih"},
+     .recurrent_bias = "bias_hh"},
+    {.layout = "pytorch",
+     .kind = CELL_RNN,
+     .order = "h",
+     .weights = WEIGHTS_ROWS,
+     .biases = BIAS_TWO,
+     .suffixed = true,
+     .has_bias = true,
+     .weight = {"weight_ih"},
+     .recurrent = "weight_hh",
+     .bias = {"bias_ih"},
+     .recurrent_bias = "bias_hh"},
+    {.layout = "onnx",
+     .kind = CELL_LSTM,
+     .order = "iofg",
+     .weights = WEIGHTS_ROWS,
+     .biases = BIAS_PAIR,
+     .stacked = true,
+     .has_bias = true,
+     .peephole_order = "iof",
+     .weight = {"W"},
+     .recurrent = "R",
+     .bias = {"B"},
+     .projection = "projection"},
+    {.layout = "onnx",
+     .kind = CELL_GRU,
+     .order = "zrn",
+     .weights = WEIGHTS_ROWS,
+     .biases = BIAS_PAIR,
+     .stacked = true,
+     .has_bias = true,
+     .reset_before = true,
+     .weight = {"W"},
+     .recurrent = "R",
+     .bias = {"B"}},
+    {.layout = "onnx",
+     .kind = CELL_RNN,
+     .order = "h",
+     .weights = WEIGHTS_ROWS,
+     .biases = BIAS_PAIR,
+     .stacked = true,
+     .has_bias = true,
+     .weight = {"W"},
+     .recurrent = "R",
+     .bias = {"B"}},
+    {.layout = "keras",
+     .kind = CELL_LSTM,
+     .order = "ifgo",
+     .weights = WEIGHTS_COLUMNS,
+     .biases = BIAS_ONE,
+     .has_bias = true,
+     .peephole_order = "ifo",
+     .weight = {"kernel"},
+     .recurrent = "recurrent_kernel",
+     .bias = {"bias"},
+     .projection = "projection"},
+    {.layout = "keras",
+     .kind = CELL_GRU,
+     .order = "zrn",
+     .weights = WEIGHTS_COLUMNS,
+     .biases = BIAS_ONE,
+     .has_bias = true,
+     .weight = {"kernel"},
+     .recurrent = "recurrent_kernel",
+     .bias = {"bias"}},
+    {.layout = "keras",
+     .kind = CELL_RNN,
+     .order = "h",
+     .weights = WEIGHTS_COLUMNS,
+     .biases = BIAS_ONE,
+     .has_bias = true,
+     .weight = {"kernel"},
+     .recurrent = "recurrent_kernel",
+     .bias = {"bias"}},
+    {.layout = "tf1",
+     .kind = CELL_LSTM,
+     .order = "igfo",
+     .weights = WEIGHTS_JOINED,
+     .biases = BIAS_ONE,
+     .has_bias = true,
+     .forget_bias = 1.0f,
+     .peephole_order = "ifo",
+     .weight = {"kernel"},
+     .bias = {"bias"},
+     .projection = "projection.kernel",
+     .projection_columns = true},
+    {.layout = "tf1",
+     .kind = CELL_GRU,
+     .order = "rzn",
+     .weights = WEIGHTS_JOINED,
+     .biases = BIAS_ONE,
+     .has_bias = true,
+     .reset_before = true,
+     .weight = {"gates.kernel", "candidate.kernel"},
+     .bias = {"gates.bias", "candidate.bias"}},
+    {.layout = "tf1",
+     .kind = CELL_RNN,
+     .order = "h",
+     .weights = WEIGHTS_JOINED,
+     .biases = BIAS_ONE,
+     .has_bias = true,
+     .weight = {"kernel"},
+     .bias = {"bias"}},
+    {.layout = "concat",
+     .kind = CELL_LSTM,
+     .order = "ifgo",
+     .weights = WEIGHTS_GATES,
+     .biases = BIAS_GATES,
+     .has_bias = true,
+     .peephole_order = "ifo",
+     .weight = {"W_i", "W_f", "W_c", "W_o"},
+     .bias = {"b_i", "b_f", "b_c", "b_o"},
+     .projection = "W_p"},
+    {.layout = "concat",
+     .kind = CELL_GRU,
+     .order = "rzn",
+     .weights = WEIGHTS_GATES,
+     .biases = BIAS_GATES,
+     .reset_before = true,
+     .z_takes_new = true,
+     .weight = {"W_r", "W_z", "W"},
+     .bias = {"b_r", "b_z", "b"}},
+    {.layout = "concat",
+     .kind = CELL_RNN,
+     .order = "h",
+     .weights = WEIGHTS_ROWS,
+     .biases = BIAS_ONE,
+     .has_bias = true,
+     .weight = {"Wxh"},
+     .recurrent = "Whh",
+     .bias = {"bh"}},
 };
 
-static const char *const canonical_order[] = { [CELL_RNN] = "h", [CELL_LSTM] = "ifgo", [CELL_GRU] = "rzn" };
+static const char *const canonical_order[] = {[CELL_RNN] = "h", [CELL_LSTM] = "ifgo", [CELL_GRU] = "rzn"};
 
 const struct dialect *dialect_find(const char *layout, enum cell_kind kind)
 {
@@ -68,7 +188,8 @@ struct checkpoint_tensor *tensor_named(struct tensor_names *names, const struct 
     *name = fallback;
     if (json_is_string(j)) {
         bool seen = false;
-        for (size_t i = 0; i < names->used_count; i++) seen |= names->used[i] == j;
+        for (size_t i = 0; i < names->used_count; i++)
+            seen |= names->used[i] == j;
         if (!seen && names->used_count < TENSOR_NAMES_MAX) names->used[names->used_count++] = j;
         *name = json_string(j);
     }
@@ -82,10 +203,12 @@ rnnd_code tensor_names_check(const struct tensor_names *names, const char *layer
                        json_type_name(names->object));
     for (const struct json *e = json_first(names->object); e; e = json_next(e)) {
         bool used = false;
-        for (size_t i = 0; i < names->used_count; i++) used |= names->used[i] == e;
+        for (size_t i = 0; i < names->used_count; i++)
+            used |= names->used[i] == e;
         if (!used)
-            return fail_at(err, RNND_MISMATCH, json_key(e), "layer \"%.80s\": \"tensors\" names \"%.60s\", which this layer does not have%s",
-                           layer, json_key(e), json_is_string(e) ? "" : " or which is no string");
+            return fail_at(err, RNND_MISMATCH, json_key(e),
+                           "layer \"%.80s\": \"tensors\" names \"%.60s\", which this layer does not have%s", layer,
+                           json_key(e), json_is_string(e) ? "" : " or which is no string");
     }
     return RNND_OK;
 }
@@ -98,13 +221,16 @@ rnnd_code tensor_floats(struct checkpoint_tensor *t, const char *layer, const ch
         return fail_at(err, RNND_MISMATCH, name, "layer \"%.80s\": no tensor \"%.80s\" in the file (wanted shape %s)",
                        layer, name, shape_text(wanted, rank, dim));
     int lead = 0, skip = 0; /* [1][4] and [4] are the same to us */
-    while (lead < t->rank - 1 && t->dim[lead] == 1) lead++;
-    while (skip < rank - 1 && dim[skip] == 1) skip++;
+    while (lead < t->rank - 1 && t->dim[lead] == 1)
+        lead++;
+    while (skip < rank - 1 && dim[skip] == 1)
+        skip++;
     bool same = t->rank - lead == rank - skip;
-    for (int i = 0; same && i < rank - skip; i++) same = t->dim[lead + i] == dim[skip + i];
+    for (int i = 0; same && i < rank - skip; i++)
+        same = t->dim[lead + i] == dim[skip + i];
     if (!same)
-        return fail_at(err, RNND_MISMATCH, name, "layer \"%.80s\", tensor \"%.80s\": wanted shape %s, found %s", layer, name,
-                       shape_text(wanted, rank, dim), shape_text(found, t->rank, t->dim));
+        return fail_at(err, RNND_MISMATCH, name, "layer \"%.80s\", tensor \"%.80s\": wanted shape %s, found %s", layer,
+                       name, shape_text(wanted, rank, dim), shape_text(found, t->rank, t->dim));
     return checkpoint_floats(t, out, err);
 }
 
@@ -116,7 +242,8 @@ static struct checkpoint_tensor *find(const struct cell_source *s, const char *r
     struct checkpoint_tensor *t;
     if (s->dialect->suffixed) {
         snprintf(name, 200, "%.120s.%s_l%zu%s", s->layer, role, s->index, s->reverse ? "_reverse" : "");
-        if (s->count == 1 && !s->both && !checkpoint_find(s->checkpoint, name)) { /* torch.nn.LSTMCell and a lone layer */
+        if (s->count == 1 && !s->both &&
+            !checkpoint_find(s->checkpoint, name)) { /* torch.nn.LSTMCell and a lone layer */
             char plain[200];
             snprintf(plain, sizeof plain, "%.120s.%s", s->layer, role);
             if (checkpoint_find(s->checkpoint, plain)) memcpy(name, plain, sizeof plain);
@@ -128,7 +255,8 @@ static struct checkpoint_tensor *find(const struct cell_source *s, const char *r
                  s->both && !s->dialect->stacked ? (s->reverse ? ".backward" : ".forward") : "", role);
     }
     snprintf(key, sizeof key, "%s_l%zu%s", role, s->index, reverse);
-    if (!json_is_string(json_get(s->names->object, key)) && s->index == 0) snprintf(key, sizeof key, "%s%s", role, reverse);
+    if (!json_is_string(json_get(s->names->object, key)) && s->index == 0)
+        snprintf(key, sizeof key, "%s%s", role, reverse);
     t = tensor_named(s->names, s->checkpoint, key, name, shown);
     if (*shown != name) snprintf(name, 200, "%s", *shown);
     *shown = name;
@@ -141,7 +269,7 @@ static rnnd_code fetch(const struct cell_source *s, const char *role, int rank, 
     char name[200];
     const char *shown;
     struct checkpoint_tensor *t = find(s, role, name, &shown);
-    return tensor_floats(t, s->layer, shown, rank, (const size_t[]){ d0, d1, d2 }, out, err);
+    return tensor_floats(t, s->layer, shown, rank, (const size_t[]){d0, d1, d2}, out, err);
 }
 
 /* ---- weights ---- */
@@ -151,7 +279,10 @@ struct view { /* element [unit][k] = data[unit * unit_stride + k * k_stride] */
     size_t unit_stride, k_stride;
 };
 
-static size_t place(const char *order, char gate) { return (size_t)(strchr(order, gate) - order); }
+static size_t place(const char *order, char gate)
+{
+    return (size_t)(strchr(order, gate) - order);
+}
 
 /* Where gate `gate` lies for the input part (x) or the recurrent part. */
 static rnnd_code view_weights(const struct cell_source *s, char gate, bool x, struct view *v, rnnd_error *err)
@@ -164,17 +295,17 @@ static rnnd_code view_weights(const struct cell_source *s, char gate, bool x, st
     switch (d->weights) {
     case WEIGHTS_ROWS:
         code = fetch(s, role, 3, D, G * H, K, &v->data, err);
-        if (!code) *v = (struct view){ v->data + ((D == 2 && s->reverse ? G * H : 0) + p * H) * K, K, 1 };
+        if (!code) *v = (struct view){v->data + ((D == 2 && s->reverse ? G * H : 0) + p * H) * K, K, 1};
         return code;
     case WEIGHTS_COLUMNS:
         code = fetch(s, role, 2, K, G * H, 0, &v->data, err);
-        if (!code) *v = (struct view){ v->data + p * H, 1, G * H };
+        if (!code) *v = (struct view){v->data + p * H, 1, G * H};
         return code;
     case WEIGHTS_JOINED: {
         bool apart = d->weight[1] != NULL, candidate = apart && gate == 'n';
         size_t width = candidate ? H : apart ? 2 * H : G * H;
         code = fetch(s, d->weight[candidate], 2, I + R, width, 0, &v->data, err);
-        if (!code) *v = (struct view){ v->data + (x ? 0 : I * width) + (candidate ? 0 : p * H), 1, width };
+        if (!code) *v = (struct view){v->data + (x ? 0 : I * width) + (candidate ? 0 : p * H), 1, width};
         return code;
     }
     default: {
@@ -183,7 +314,7 @@ static rnnd_code view_weights(const struct cell_source *s, char gate, bool x, st
         const char *gate_role = d->weight[p];
         if (gate == 'g' && !find(s, gate_role, name, &shown) && find(s, "W_g", name, &shown)) gate_role = "W_g";
         code = fetch(s, gate_role, 2, H, R + I, 0, &v->data, err);
-        if (!code) *v = (struct view){ v->data + (x ? R : 0), R + I, 1 };
+        if (!code) *v = (struct view){v->data + (x ? R : 0), R + I, 1};
         return code;
     }
     }
@@ -236,7 +367,7 @@ static rnnd_code read_gates(const struct cell_source *s, struct cell_weights *w,
     const char *gates = canonical_order[s->dialect->kind];
     size_t H = s->hidden, R = s->projection ? s->projection : H;
     for (size_t g = 0; gates[g]; g++) {
-        struct view x = { 0 }, h = { 0 };
+        struct view x = {0}, h = {0};
         const float *b = NULL, *bh = NULL;
         rnnd_code code = view_weights(s, gates[g], true, &x, err);
         if (!code) code = view_weights(s, gates[g], false, &h, err);
@@ -244,9 +375,11 @@ static rnnd_code read_gates(const struct cell_source *s, struct cell_weights *w,
         if (code) return code;
         for (size_t u = 0; u < H; u++) {
             float *to = w->w_ih + (g * H + u) * s->inputs;
-            for (size_t k = 0; k < s->inputs; k++) to[k] = x.data[u * x.unit_stride + k * x.k_stride];
+            for (size_t k = 0; k < s->inputs; k++)
+                to[k] = x.data[u * x.unit_stride + k * x.k_stride];
             to = w->w_hh + (g * H + u) * R;
-            for (size_t k = 0; k < R; k++) to[k] = h.data[u * h.unit_stride + k * h.k_stride];
+            for (size_t k = 0; k < R; k++)
+                to[k] = h.data[u * h.unit_stride + k * h.k_stride];
             if (b) w->b_ih[g * H + u] = b[u];
             if (bh) w->b_hh[g * H + u] = bh[u];
             if (gates[g] == 'f') w->b_ih[g * H + u] += s->forget_bias;
@@ -260,15 +393,17 @@ static rnnd_code read_projection(const struct cell_source *s, struct cell_weight
     const struct dialect *d = s->dialect;
     size_t P = s->projection, H = s->hidden;
     const float *from;
-    rnnd_code code = fetch(s, d->projection, 2, d->projection_columns ? H : P, d->projection_columns ? P : H, 0, &from, err);
+    rnnd_code code =
+        fetch(s, d->projection, 2, d->projection_columns ? H : P, d->projection_columns ? P : H, 0, &from, err);
     for (size_t p = 0; p < P && !code; p++)
-        for (size_t u = 0; u < H; u++) w->w_hr[p * H + u] = d->projection_columns ? from[u * P + p] : from[p * H + u];
+        for (size_t u = 0; u < H; u++)
+            w->w_hr[p * H + u] = d->projection_columns ? from[u * P + p] : from[p * H + u];
     return code;
 }
 
 static rnnd_code read_peephole(const struct cell_source *s, struct cell_weights *w, rnnd_error *err)
 {
-    static const char *const apart[] = { "w_i_diag", "w_f_diag", "w_o_diag" };
+    static const char *const apart[] = {"w_i_diag", "w_f_diag", "w_o_diag"};
     const struct dialect *d = s->dialect;
     size_t H = s->hidden, D = d->stacked && s->both ? 2 : 1;
     char name[200];

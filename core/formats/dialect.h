@@ -1,4 +1,5 @@
-/* dialect.h -- how each framework writes a recurrent layer down, and reading any of them into the one canonical form. */
+/* dialect.h -- how each framework writes a recurrent layer down, and reading any of them into the one canonical form.
+ */
 #ifndef RNND_DIALECT_H
 #define RNND_DIALECT_H
 
@@ -24,17 +25,17 @@ enum bias_form {
 struct dialect { /* one row: a framework and a kind of cell */
     const char *layout;
     enum cell_kind kind;
-    const char *order;         /* its gates, by our letters, in the file's order */
+    const char *order; /* its gates, by our letters, in the file's order */
     enum weight_form weights;
     enum bias_form biases;
-    bool stacked;              /* tensors have a leading dimension of directions */
-    bool suffixed;             /* names end in _l{layer}[_reverse]; else the layer's name is extended */
-    bool has_bias;             /* where the configuration does not say */
+    bool stacked;                   /* tensors have a leading dimension of directions */
+    bool suffixed;                  /* names end in _l{layer}[_reverse]; else the layer's name is extended */
+    bool has_bias;                  /* where the configuration does not say */
     bool reset_before, z_takes_new; /* GRU, where the configuration does not say */
-    float forget_bias;         /* added to the forget gate at load: the framework does it at run time */
+    float forget_bias;              /* added to the forget gate at load: the framework does it at run time */
     const char *peephole_order;
     const char *weight[4], *recurrent, *bias[4], *recurrent_bias, *projection; /* default names behind the layer's */
-    bool projection_columns;   /* projection is [H][P] */
+    bool projection_columns;                                                   /* projection is [H][P] */
 };
 
 const struct dialect *dialect_find(const char *layout, enum cell_kind kind);
@@ -50,7 +51,8 @@ struct tensor_names {
 struct checkpoint_tensor *tensor_named(struct tensor_names *names, const struct checkpoint *ck, const char *role,
                                        const char *fallback, const char **name);
 rnnd_code tensor_names_check(const struct tensor_names *names, const char *layer, rnnd_error *err);
-/* Floats of a tensor of this shape; leading dimensions of 1 do not count. MISMATCH names layer, tensor, wanted, found. */
+/* Floats of a tensor of this shape; leading dimensions of 1 do not count. MISMATCH names layer, tensor, wanted, found.
+ */
 rnnd_code tensor_floats(struct checkpoint_tensor *t, const char *layer, const char *name, int rank, const size_t *dim,
                         const float **out, rnnd_error *err);
 
@@ -63,7 +65,7 @@ struct cell_source { /* one layer and direction of a configured layer */
     size_t index, count; /* which of the stacked layers */
     bool reverse, both;  /* this direction; the layer has two */
     bool bias, peephole;
-    bool bias_split;     /* GRU with reset after: a [2][3H] bias is possible */
+    bool bias_split; /* GRU with reset after: a [2][3H] bias is possible */
     float forget_bias;
 };
 

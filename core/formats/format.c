@@ -6,7 +6,7 @@
 #include "core/formats/safetensors.h"
 
 static const struct format formats[] = {
-    { "safetensors", safetensors_probe, safetensors_read },
+    {"safetensors", safetensors_probe, safetensors_read},
 };
 
 static const struct { /* files people try, by their first bytes, and the way from there */
@@ -14,12 +14,12 @@ static const struct { /* files people try, by their first bytes, and the way fro
     size_t bytes;
     const char *advice;
 } strangers[] = {
-    { "version https://git-lfs", 23, "a Git LFS pointer: fetch the file itself with `git lfs pull`" },
-    { "\x89HDF\r\n\x1a\n", 8, "an HDF5 file (Keras .h5): save its weights as safetensors with a configuration" },
-    { "PK\x03\x04", 4, "a zip file (.keras, .pt, .npz): save its weights as safetensors with a configuration" },
-    { "\x80\x02", 2, "a Python pickle: save its weights as safetensors with a configuration" },
-    { "\x08", 1, "perhaps an ONNX file: save its weights as safetensors with a configuration" },
-    { "\x1f\x8b", 2, "a gzip file: unpack it first" },
+    {"version https://git-lfs", 23, "a Git LFS pointer: fetch the file itself with `git lfs pull`"},
+    {"\x89HDF\r\n\x1a\n", 8, "an HDF5 file (Keras .h5): save its weights as safetensors with a configuration"},
+    {"PK\x03\x04", 4, "a zip file (.keras, .pt, .npz): save its weights as safetensors with a configuration"},
+    {"\x80\x02", 2, "a Python pickle: save its weights as safetensors with a configuration"},
+    {"\x08", 1, "perhaps an ONNX file: save its weights as safetensors with a configuration"},
+    {"\x1f\x8b", 2, "a gzip file: unpack it first"},
 };
 
 rnnd_code format_read(const uint8_t *data, size_t bytes, struct checkpoint *out, rnnd_error *err)

@@ -9,8 +9,14 @@
 #include "core/formats/json.h"
 
 /* struct json is never defined: its pointers are cJSON's */
-static cJSON *c_of(const struct json *j) { return (cJSON *)(void *)(uintptr_t)j; }
-static struct json *j_of(cJSON *c) { return (struct json *)(void *)c; }
+static cJSON *c_of(const struct json *j)
+{
+    return (cJSON *)(void *)(uintptr_t)j;
+}
+static struct json *j_of(cJSON *c)
+{
+    return (struct json *)(void *)c;
+}
 
 /* ---- the check: a pushdown automaton, so that depth costs no stack ---- */
 
@@ -27,7 +33,8 @@ static bool wrong(struct scan *s, const char *what)
 
 static void skip_space(struct scan *s)
 {
-    while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\n' || *s->p == '\r')) s->p++;
+    while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\n' || *s->p == '\r'))
+        s->p++;
 }
 
 /* One UTF-8 character of two to four bytes (RFC 3629: shortest form, no surrogates). */
@@ -110,15 +117,18 @@ static bool scan_string(struct scan *s)
 static bool scan_digits(struct scan *s)
 {
     const unsigned char *from = s->p;
-    while (s->p < s->end && *s->p >= '0' && *s->p <= '9') s->p++;
+    while (s->p < s->end && *s->p >= '0' && *s->p <= '9')
+        s->p++;
     return s->p > from ? true : wrong(s, "a number without digits");
 }
 
 static bool scan_number(struct scan *s)
 {
     if (*s->p == '-') s->p++;
-    if (s->p < s->end && *s->p == '0') s->p++;
-    else if (!scan_digits(s)) return false;
+    if (s->p < s->end && *s->p == '0')
+        s->p++;
+    else if (!scan_digits(s))
+        return false;
     if (s->p < s->end && *s->p == '.') {
         s->p++;
         if (!scan_digits(s)) return false;
@@ -142,10 +152,14 @@ static bool scan_word(struct scan *s, const char *word)
 static bool scan_scalar(struct scan *s)
 {
     switch (*s->p) {
-    case '"': return scan_string(s);
-    case 't': return scan_word(s, "true");
-    case 'f': return scan_word(s, "false");
-    case 'n': return scan_word(s, "null");
+    case '"':
+        return scan_string(s);
+    case 't':
+        return scan_word(s, "true");
+    case 'f':
+        return scan_word(s, "false");
+    case 'n':
+        return scan_word(s, "null");
     default:
         if (*s->p == '-' || (*s->p >= '0' && *s->p <= '9')) return scan_number(s);
         return wrong(s, "something that is no JSON");
@@ -210,11 +224,13 @@ static int compare_keys(const void *a, const void *b)
 static rnnd_code sorted_members(cJSON *object, cJSON ***sorted, size_t *count, rnnd_error *err)
 {
     size_t n = 0;
-    for (cJSON *e = object->child; e; e = e->next) n++;
+    for (cJSON *e = object->child; e; e = e->next)
+        n++;
     cJSON **list = mem_alloc(n ? n : 1, sizeof *list);
     if (!list) return fail_memory(err, n * sizeof *list);
     n = 0;
-    for (cJSON *e = object->child; e; e = e->next) list[n++] = e;
+    for (cJSON *e = object->child; e; e = e->next)
+        list[n++] = e;
     qsort(list, n, sizeof *list, compare_keys);
     *sorted = list;
     *count = n;
@@ -243,18 +259,21 @@ static rnnd_code check_keys(cJSON *c, const char *what, rnnd_error *err) /* as d
     return RNND_OK;
 }
 
-static void *hook_alloc(size_t bytes) { return mem_alloc(1, bytes); }
+static void *hook_alloc(size_t bytes)
+{
+    return mem_alloc(1, bytes);
+}
 
 static void set_hooks(void)
 {
-    cJSON_Hooks hooks = { hook_alloc, mem_free };
+    cJSON_Hooks hooks = {hook_alloc, mem_free};
     cJSON_InitHooks(&hooks);
 }
 
 rnnd_code json_parse(const char *text, size_t bytes, const char *what, struct json **out, rnnd_error *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct scan s = { (const unsigned char *)text, (const unsigned char *)text + bytes, NULL };
+    struct scan s = {(const unsigned char *)text, (const unsigned char *)text + bytes, NULL};
     *out = NULL;
     pthread_once(&once, set_hooks);
     if (bytes > JSON_MAX_BYTES)
@@ -266,25 +285,48 @@ rnnd_code json_parse(const char *text, size_t bytes, const char *what, struct js
     cJSON *c = cJSON_ParseWithLength(text, bytes);
     if (!c) return fail_memory(err, bytes); /* the text is good, so only memory can be short */
     rnnd_code code = check_keys(c, what, err);
-    if (code) cJSON_Delete(c);
-    else *out = j_of(c);
+    if (code)
+        cJSON_Delete(c);
+    else
+        *out = j_of(c);
     return code;
 }
 
-void json_free(struct json *j) { cJSON_Delete(c_of(j)); }
+void json_free(struct json *j)
+{
+    cJSON_Delete(c_of(j));
+}
 
 /* ---- reading ---- */
 
-bool json_is_object(const struct json *j) { return cJSON_IsObject(c_of(j)); }
-bool json_is_array(const struct json *j) { return cJSON_IsArray(c_of(j)); }
-bool json_is_string(const struct json *j) { return cJSON_IsString(c_of(j)); }
-bool json_is_number(const struct json *j) { return cJSON_IsNumber(c_of(j)); }
-bool json_is_bool(const struct json *j) { return cJSON_IsBool(c_of(j)); }
-bool json_is_null(const struct json *j) { return cJSON_IsNull(c_of(j)); }
+bool json_is_object(const struct json *j)
+{
+    return cJSON_IsObject(c_of(j));
+}
+bool json_is_array(const struct json *j)
+{
+    return cJSON_IsArray(c_of(j));
+}
+bool json_is_string(const struct json *j)
+{
+    return cJSON_IsString(c_of(j));
+}
+bool json_is_number(const struct json *j)
+{
+    return cJSON_IsNumber(c_of(j));
+}
+bool json_is_bool(const struct json *j)
+{
+    return cJSON_IsBool(c_of(j));
+}
+bool json_is_null(const struct json *j)
+{
+    return cJSON_IsNull(c_of(j));
+}
 
 const char *json_type_name(const struct json *j)
 {
-    return !j                 ? "nothing"
+    return !j                  ? "nothing"
            : json_is_object(j) ? "an object"
            : json_is_array(j)  ? "an array"
            : json_is_string(j) ? "a string"
@@ -301,16 +343,35 @@ const struct json *json_get(const struct json *object, const char *key)
 size_t json_count(const struct json *j)
 {
     size_t n = 0;
-    for (const struct json *e = json_first(j); e; e = json_next(e)) n++;
+    for (const struct json *e = json_first(j); e; e = json_next(e))
+        n++;
     return n;
 }
 
-const struct json *json_first(const struct json *j) { return j ? j_of(c_of(j)->child) : NULL; }
-const struct json *json_next(const struct json *e) { return j_of(c_of(e)->next); }
-const char *json_key(const struct json *e) { return c_of(e)->string ? c_of(e)->string : ""; }
-const char *json_string(const struct json *j) { return json_is_string(j) ? c_of(j)->valuestring : NULL; }
-double json_number(const struct json *j) { return json_is_number(j) ? c_of(j)->valuedouble : 0; }
-bool json_true(const struct json *j) { return cJSON_IsTrue(c_of(j)); }
+const struct json *json_first(const struct json *j)
+{
+    return j ? j_of(c_of(j)->child) : NULL;
+}
+const struct json *json_next(const struct json *e)
+{
+    return j_of(c_of(e)->next);
+}
+const char *json_key(const struct json *e)
+{
+    return c_of(e)->string ? c_of(e)->string : "";
+}
+const char *json_string(const struct json *j)
+{
+    return json_is_string(j) ? c_of(j)->valuestring : NULL;
+}
+double json_number(const struct json *j)
+{
+    return json_is_number(j) ? c_of(j)->valuedouble : 0;
+}
+bool json_true(const struct json *j)
+{
+    return cJSON_IsTrue(c_of(j));
+}
 
 bool json_whole(const struct json *j, int64_t min, int64_t max, int64_t *out)
 {

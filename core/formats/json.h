@@ -9,8 +9,8 @@
 
 struct json; /* one value of a parsed document; borrowed from it, but for the root, which json_free() frees */
 
-/* Exactly RFC 8259 and nothing behind it, UTF-8, no key twice in an object, no U+0000 in strings, at most JSON_MAX_BYTES
- * and JSON_MAX_DEPTH. CORRUPT names `what` ("configuration"), the place and what is wrong there. */
+/* Exactly RFC 8259 and nothing behind it, UTF-8, no key twice in an object, no U+0000 in strings, at most
+ * JSON_MAX_BYTES and JSON_MAX_DEPTH. CORRUPT names `what` ("configuration"), the place and what is wrong there. */
 rnnd_code json_parse(const char *text, size_t bytes, const char *what, struct json **out, rnnd_error *err);
 void json_free(struct json *j);
 
@@ -24,7 +24,7 @@ const char *json_type_name(const struct json *j); /* "an object", "a number", ..
 
 const struct json *json_get(const struct json *object, const char *key); /* NULL if not there or not an object */
 size_t json_count(const struct json *j);                                 /* members or elements */
-const struct json *json_first(const struct json *j);                     /* for (e = json_first(j); e; e = json_next(e)) */
+const struct json *json_first(const struct json *j); /* for (e = json_first(j); e; e = json_next(e)) */
 const struct json *json_next(const struct json *e);
 const char *json_key(const struct json *e);    /* of a member, "" of an element */
 const char *json_string(const struct json *j); /* NULL if it is none */

@@ -6,7 +6,7 @@
 #include "core/formats/layers.h"
 #include "core/ops/op.h"
 
-static const char *const layouts[] = { DIALECT_LAYOUTS, NULL };
+static const char *const layouts[] = {DIALECT_LAYOUTS, NULL};
 enum { LAYOUT_PYTORCH, LAYOUT_ONNX, LAYOUT_KERAS, LAYOUT_TF1, LAYOUT_CONCAT };
 
 /* The floats of tensor `role`: by "tensors", else NAME.fallback. */
@@ -16,7 +16,7 @@ static rnnd_code fetch(struct stack *s, struct layer *l, const char *role, const
     const char *name, *full = stack_text(s->arena, "%s.%s", l->name, fallback);
     if (!full) return fail_memory(err, strlen(fallback));
     struct checkpoint_tensor *t = tensor_named(&l->names, s->checkpoint, role, full, &name);
-    return tensor_floats(t, l->name, name, rank, (const size_t[]){ d0, d1 }, out, err);
+    return tensor_floats(t, l->name, name, rank, (const size_t[]){d0, d1}, out, err);
 }
 
 static rnnd_code find(struct stack *s, struct layer *l, const char *role, const char *fallback,
@@ -28,8 +28,8 @@ static rnnd_code find(struct stack *s, struct layer *l, const char *role, const 
     if (!*out || (*out)->rank != 2 || (*out)->dim[0] < 1 || (*out)->dim[1] < 1) {
         char found[96] = "none";
         if (*out) shape_text(found, (*out)->rank, (*out)->dim);
-        return fail_at(err, RNND_MISMATCH, *name, "layer \"%.80s\", tensor \"%.80s\": wanted a matrix, found %s%s", l->name,
-                       *name, *out ? "shape " : "", found);
+        return fail_at(err, RNND_MISMATCH, *name, "layer \"%.80s\", tensor \"%.80s\": wanted a matrix, found %s%s",
+                       l->name, *name, *out ? "shape " : "", found);
     }
     return RNND_OK;
 }
@@ -39,16 +39,17 @@ static rnnd_code build_embedding(struct stack *s, struct layer *l, int *value, r
     struct checkpoint_tensor *t;
     const char *name;
     const float *table;
-    int layout, inputs[2] = { l->inputs[0], -1 };
+    int layout, inputs[2] = {l->inputs[0], -1};
     const struct source *from = &s->sources[l->sources[0]];
     rnnd_code code = option_choice(&l->options, "layout", layouts, 0, &layout, err);
     if (!code) code = find(s, l, "weight", layout == LAYOUT_KERAS ? "embeddings" : "weight", &t, &name, err);
     if (!code && from->ids == 0)
-        code = fail_at(err, RNND_MISMATCH, "inputs", "layer \"%.80s\": wanted an input of ids, \"%.80s\" is none", l->name,
-                       from->name);
+        code = fail_at(err, RNND_MISMATCH, "inputs", "layer \"%.80s\": wanted an input of ids, \"%.80s\" is none",
+                       l->name, from->name);
     if (!code && t->dim[0] < from->ids)
-        code = fail_at(err, RNND_MISMATCH, name, "layer \"%.80s\", tensor \"%.80s\": wanted a row for each of %zu ids, found %zu",
-                       l->name, name, from->ids, t->dim[0]);
+        code = fail_at(err, RNND_MISMATCH, name,
+                       "layer \"%.80s\", tensor \"%.80s\": wanted a row for each of %zu ids, found %zu", l->name, name,
+                       from->ids, t->dim[0]);
     if (!code) code = checkpoint_floats(t, &table, err);
     if (!code) code = stack_constant(s, l->name, name, 2, t->dim[0], t->dim[1], table, &inputs[1], err);
     return code ? code : stack_node(s, "embedding", l->name, inputs, 2, value, err);
@@ -69,8 +70,8 @@ static rnnd_code add_activation(struct stack *s, struct layer *l, const char *op
 }
 
 /* W [outputs][inputs] of y = W x; Keras and TensorFlow keep it transposed. */
-static rnnd_code read_matrix(struct stack *s, struct layer *l, int layout, size_t inputs, size_t *outputs, int *constant,
-                             rnnd_error *err)
+static rnnd_code read_matrix(struct stack *s, struct layer *l, int layout, size_t inputs, size_t *outputs,
+                             int *constant, rnnd_error *err)
 {
     bool columns = layout == LAYOUT_KERAS || layout == LAYOUT_TF1;
     struct checkpoint_tensor *t;
@@ -79,13 +80,15 @@ static rnnd_code read_matrix(struct stack *s, struct layer *l, int layout, size_
     rnnd_code code = find(s, l, "weight", columns ? "kernel" : "weight", &t, &name, err);
     if (code) return code;
     *outputs = t->dim[columns ? 1 : 0];
-    code = tensor_floats(t, l->name, name, 2, columns ? (const size_t[]){ inputs, *outputs } : (const size_t[]){ *outputs, inputs },
-                         &from, err);
-    if (code || !columns) return code ? code : stack_constant(s, l->name, name, 2, *outputs, inputs, from, constant, err);
+    code = tensor_floats(t, l->name, name, 2,
+                         columns ? (const size_t[]){inputs, *outputs} : (const size_t[]){*outputs, inputs}, &from, err);
+    if (code || !columns)
+        return code ? code : stack_constant(s, l->name, name, 2, *outputs, inputs, from, constant, err);
     float *turned = mem_alloc(t->count, sizeof *turned);
     if (!turned) return fail_memory(err, t->count * sizeof *turned);
     for (size_t o = 0; o < *outputs; o++)
-        for (size_t k = 0; k < inputs; k++) turned[o * inputs + k] = from[k * *outputs + o];
+        for (size_t k = 0; k < inputs; k++)
+            turned[o * inputs + k] = from[k * *outputs + o];
     code = stack_constant(s, l->name, name, 2, *outputs, inputs, turned, constant, err);
     mem_free(turned);
     return code;
@@ -93,18 +96,19 @@ static rnnd_code read_matrix(struct stack *s, struct layer *l, int layout, size_
 
 static rnnd_code build_dense(struct stack *s, struct layer *l, int *value, rnnd_error *err)
 {
-    int layout, inputs[3] = { l->inputs[0], -1, -1 };
+    int layout, inputs[3] = {l->inputs[0], -1, -1};
     size_t outputs, units;
     bool bias;
     struct act act;
     const float *b;
     rnnd_code code = option_choice(&l->options, "layout", layouts, 0, &layout, err);
     if (!code) code = option_bool(&l->options, "bias", true, &bias, err);
-    if (!code) code = option_act(&l->options, "activation", (struct act){ .kind = ACT_LINEAR }, &act, err);
+    if (!code) code = option_act(&l->options, "activation", (struct act){.kind = ACT_LINEAR}, &act, err);
     if (!code) code = read_matrix(s, l, layout, stack_width(s, l->inputs[0]), &outputs, &inputs[1], err);
     if (!code) code = option_size(&l->options, "units", 1, MAX_WIDTH, (int64_t)outputs, &units, err);
     if (!code && units != outputs)
-        code = fail_at(err, RNND_MISMATCH, "units", "layer \"%.80s\": wanted %zu units, its weight has %zu", l->name, units, outputs);
+        code = fail_at(err, RNND_MISMATCH, "units", "layer \"%.80s\": wanted %zu units, its weight has %zu", l->name,
+                       units, outputs);
     if (!code && bias) {
         code = fetch(s, l, "bias", "bias", 1, outputs, 0, &b, err);
         if (!code) code = stack_constant(s, l->name, "bias", 1, outputs, 0, b, &inputs[2], err);
@@ -115,7 +119,7 @@ static rnnd_code build_dense(struct stack *s, struct layer *l, int *value, rnnd_
 static rnnd_code build_layer_norm(struct stack *s, struct layer *l, int *value, rnnd_error *err)
 {
     size_t width = stack_width(s, l->inputs[0]);
-    int layout, inputs[3] = { l->inputs[0], -1, -1 };
+    int layout, inputs[3] = {l->inputs[0], -1, -1};
     bool affine, bias;
     float epsilon;
     const float *f;
@@ -143,18 +147,19 @@ static rnnd_code build_layer_norm(struct stack *s, struct layer *l, int *value, 
 /* y = weight (x - mean) / sqrt(variance + epsilon) + bias, folded into y = x scale + shift */
 static rnnd_code build_batch_norm(struct stack *s, struct layer *l, int *value, rnnd_error *err)
 {
-    static const char *const torch_names[] = { "weight", "bias", "running_mean", "running_var" };
-    static const char *const keras_names[] = { "gamma", "beta", "moving_mean", "moving_variance" };
+    static const char *const torch_names[] = {"weight", "bias", "running_mean", "running_var"};
+    static const char *const keras_names[] = {"gamma", "beta", "moving_mean", "moving_variance"};
     size_t width = stack_width(s, l->inputs[0]);
-    int layout, inputs[3] = { l->inputs[0], -1, -1 };
+    int layout, inputs[3] = {l->inputs[0], -1, -1};
     float epsilon;
     bool affine;
-    const float *part[4] = { NULL };
+    const float *part[4] = {NULL};
     rnnd_code code = option_choice(&l->options, "layout", layouts, 0, &layout, err);
     if (!code) code = option_float(&l->options, "epsilon", layout == LAYOUT_KERAS ? 1e-3f : 1e-5f, &epsilon, err);
     if (!code) code = option_bool(&l->options, "affine", true, &affine, err);
     for (int i = affine ? 0 : 2; i < 4 && !code; i++)
-        code = fetch(s, l, torch_names[i], (layout == LAYOUT_KERAS ? keras_names : torch_names)[i], 1, width, 0, &part[i], err);
+        code = fetch(s, l, torch_names[i], (layout == LAYOUT_KERAS ? keras_names : torch_names)[i], 1, width, 0,
+                     &part[i], err);
     if (code) return code;
     float *scale = mem_alloc(width, 2 * sizeof *scale), *shift = scale + width;
     if (!scale) return fail_memory(err, width * 2 * sizeof *scale);
@@ -174,7 +179,7 @@ static rnnd_code build_activation(struct stack *s, struct layer *l, int *value, 
     struct act act;
     if (!json_get(l->options.object, "activation"))
         return fail_at(err, RNND_MISMATCH, "activation", "layer \"%.80s\": \"activation\" is missing", l->name);
-    rnnd_code code = option_act(&l->options, "activation", (struct act){ .kind = ACT_LINEAR }, &act, err);
+    rnnd_code code = option_act(&l->options, "activation", (struct act){.kind = ACT_LINEAR}, &act, err);
     return code ? code : add_activation(s, l, "activation", l->inputs, 1, act, value, err);
 }
 
@@ -202,44 +207,47 @@ static rnnd_code build_slice(struct stack *s, struct layer *l, int *value, rnnd_
 static rnnd_code build_plain(struct stack *s, struct layer *l, int *value, rnnd_error *err)
 {
     static const char *const ops[][2] = {
-        { "softmax", "softmax" }, { "log_softmax", "log_softmax" }, { "concat", "concat" },     { "add", "add" },
-        { "residual", "add" },    { "multiply", "mul" },            { "subtract", "sub" },      { "reverse", "reverse" },
+        {"softmax", "softmax"}, {"log_softmax", "log_softmax"},
+        {"concat", "concat"},   {"add", "add"},
+        {"residual", "add"},    {"multiply", "mul"},
+        {"subtract", "sub"},    {"reverse", "reverse"},
     };
     size_t i = 0;
-    while (strcmp(ops[i][0], l->type->name) != 0) i++;
+    while (strcmp(ops[i][0], l->type->name) != 0)
+        i++;
     return stack_node(s, ops[i][1], l->name, l->inputs, (int)l->source_count, value, err);
 }
 
-static const char *const no_keys[] = { NULL };
-static const char *const embedding_keys[] = { "layout", NULL };
-static const char *const dense_keys[] = { "layout", "activation", "bias", "units", NULL };
-static const char *const layer_norm_keys[] = { "layout", "epsilon", "affine", "bias", NULL };
-static const char *const batch_norm_keys[] = { "layout", "epsilon", "affine", NULL };
-static const char *const activation_keys[] = { "activation", NULL };
-static const char *const dropout_keys[] = { "rate", NULL };
-static const char *const slice_keys[] = { "start", "end", NULL };
+static const char *const no_keys[] = {NULL};
+static const char *const embedding_keys[] = {"layout", NULL};
+static const char *const dense_keys[] = {"layout", "activation", "bias", "units", NULL};
+static const char *const layer_norm_keys[] = {"layout", "epsilon", "affine", "bias", NULL};
+static const char *const batch_norm_keys[] = {"layout", "epsilon", "affine", NULL};
+static const char *const activation_keys[] = {"activation", NULL};
+static const char *const dropout_keys[] = {"rate", NULL};
+static const char *const slice_keys[] = {"start", "end", NULL};
 
 static const struct layer_type others[] = {
-    { "embedding", embedding_keys, false, 1, 1, build_embedding },
-    { "dense", dense_keys, false, 1, 1, build_dense },
-    { "layer_norm", layer_norm_keys, false, 1, 1, build_layer_norm },
-    { "batch_norm", batch_norm_keys, false, 1, 1, build_batch_norm },
-    { "activation", activation_keys, false, 1, 1, build_activation },
-    { "dropout", dropout_keys, false, 1, 1, build_dropout },
-    { "slice", slice_keys, false, 1, 1, build_slice },
-    { "softmax", no_keys, false, 1, 1, build_plain },
-    { "log_softmax", no_keys, false, 1, 1, build_plain },
-    { "concat", no_keys, false, 1, MAX_INPUTS, build_plain },
-    { "add", no_keys, false, 2, MAX_INPUTS, build_plain },
-    { "residual", no_keys, false, 2, MAX_INPUTS, build_plain },
-    { "multiply", no_keys, false, 2, MAX_INPUTS, build_plain },
-    { "subtract", no_keys, false, 2, 2, build_plain },
-    { "reverse", no_keys, true, 1, 1, build_plain },
+    {"embedding", embedding_keys, false, 1, 1, build_embedding},
+    {"dense", dense_keys, false, 1, 1, build_dense},
+    {"layer_norm", layer_norm_keys, false, 1, 1, build_layer_norm},
+    {"batch_norm", batch_norm_keys, false, 1, 1, build_batch_norm},
+    {"activation", activation_keys, false, 1, 1, build_activation},
+    {"dropout", dropout_keys, false, 1, 1, build_dropout},
+    {"slice", slice_keys, false, 1, 1, build_slice},
+    {"softmax", no_keys, false, 1, 1, build_plain},
+    {"log_softmax", no_keys, false, 1, 1, build_plain},
+    {"concat", no_keys, false, 1, MAX_INPUTS, build_plain},
+    {"add", no_keys, false, 2, MAX_INPUTS, build_plain},
+    {"residual", no_keys, false, 2, MAX_INPUTS, build_plain},
+    {"multiply", no_keys, false, 2, MAX_INPUTS, build_plain},
+    {"subtract", no_keys, false, 2, 2, build_plain},
+    {"reverse", no_keys, true, 1, 1, build_plain},
 };
 
 const struct layer_type *layer_type_find(const char *name)
 {
-    static const struct layer_type *const recurrent[] = { &layer_lstm, &layer_gru, &layer_rnn };
+    static const struct layer_type *const recurrent[] = {&layer_lstm, &layer_gru, &layer_rnn};
     for (size_t i = 0; i < 3; i++)
         if (strcmp(recurrent[i]->name, name) == 0) return recurrent[i];
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)

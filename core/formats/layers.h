@@ -19,8 +19,8 @@ struct layer {
     const char *name;
     int sources[MAX_INPUTS]; /* indices of sources */
     size_t source_count;
-    bool whole;              /* somebody needs all time steps of it */
-    int inputs[MAX_INPUTS];  /* value numbers, once it is built */
+    bool whole;             /* somebody needs all time steps of it */
+    int inputs[MAX_INPUTS]; /* value numbers, once it is built */
     struct tensor_names names;
     const char *detail;
     size_t out_width;

@@ -6,12 +6,12 @@
 #include "core/formats/layers.h"
 #include "core/ops/op.h"
 
-static const char *const directions[] = { "forward", "reverse", "bidirectional", NULL };
-static const char *const merges[] = { "concat", "sum", "mul", "ave", NULL };
-static const char *const layouts[] = { DIALECT_LAYOUTS, NULL };
-static const char *const resets[] = { "after", "before", NULL };
-static const char *const updates[] = { "keep", "new", NULL };
-static const char *const couplings[] = { "none", "input", "forget", NULL };
+static const char *const directions[] = {"forward", "reverse", "bidirectional", NULL};
+static const char *const merges[] = {"concat", "sum", "mul", "ave", NULL};
+static const char *const layouts[] = {DIALECT_LAYOUTS, NULL};
+static const char *const resets[] = {"after", "before", NULL};
+static const char *const updates[] = {"keep", "new", NULL};
+static const char *const couplings[] = {"none", "input", "forget", NULL};
 
 struct cell_options { /* a recurrent layer as configured */
     enum cell_kind kind;
@@ -24,14 +24,17 @@ struct cell_options { /* a recurrent layer as configured */
     const float *initial_h, *initial_c; /* [layers * directions][width], [..][hidden], or NULL */
 };
 
-static size_t direction_count(const struct cell_options *o) { return o->direction == 2 ? 2 : 1; }
+static size_t direction_count(const struct cell_options *o)
+{
+    return o->direction == 2 ? 2 : 1;
+}
 
 static rnnd_code read_activations(const struct layer *l, struct cell_options *o, rnnd_error *err)
 {
-    static const char *const known[] = { "gate", "cell", "out", NULL };
-    struct options acts = { json_get(l->options.object, "activations"), l->options.where };
-    o->gate = (struct act){ .kind = ACT_SIGMOID };
-    o->cell = o->out = (struct act){ .kind = ACT_TANH };
+    static const char *const known[] = {"gate", "cell", "out", NULL};
+    struct options acts = {json_get(l->options.object, "activations"), l->options.where};
+    o->gate = (struct act){.kind = ACT_SIGMOID};
+    o->cell = o->out = (struct act){.kind = ACT_TANH};
     if (o->kind == CELL_RNN) return option_act(&l->options, "nonlinearity", o->cell, &o->cell, err);
     rnnd_code code = options_check(&acts, known, err);
     if (!code) code = option_act(&acts, "gate", o->gate, &o->gate, err);
@@ -47,13 +50,14 @@ static rnnd_code read_initial(struct stack *s, struct layer *l, const char *key,
     if (!j || json_is_null(j)) return RNND_OK;
     const char *name = json_string(j);
     if (!name)
-        return fail_at(err, RNND_MISMATCH, "initial", "layer \"%.80s\": initial \"%s\" must name a tensor", l->name, key);
+        return fail_at(err, RNND_MISMATCH, "initial", "layer \"%.80s\": initial \"%s\" must name a tensor", l->name,
+                       key);
     struct checkpoint_tensor *t = checkpoint_find(s->checkpoint, name);
     if (t && t->count == width) return checkpoint_floats(t, out, err); /* any shape: [layers][1][H] and [H] are seen */
     char found[96] = "none";
     if (t) shape_text(found, t->rank, t->dim);
-    return fail_at(err, RNND_MISMATCH, name, "layer \"%.80s\", tensor \"%.80s\": wanted %zu initial values, found %s", l->name,
-                   name, width, found);
+    return fail_at(err, RNND_MISMATCH, name, "layer \"%.80s\", tensor \"%.80s\": wanted %zu initial values, found %s",
+                   l->name, name, width, found);
 }
 
 static rnnd_code read_form(struct layer *l, struct cell_options *o, rnnd_error *err)
@@ -84,8 +88,8 @@ static rnnd_code read_form(struct layer *l, struct cell_options *o, rnnd_error *
 
 static rnnd_code read_options(struct stack *s, struct layer *l, struct cell_options *o, rnnd_error *err)
 {
-    static const char *const initial_keys[] = { "h", "c", NULL };
-    struct options initial = { json_get(l->options.object, "initial"), l->options.where };
+    static const char *const initial_keys[] = {"h", "c", NULL};
+    struct options initial = {json_get(l->options.object, "initial"), l->options.where};
     rnnd_code code = read_form(l, o, err);
     if (!code) code = read_activations(l, o, err);
     if (!code && !json_is_null(initial.object)) code = options_check(&initial, initial_keys, err);
@@ -100,7 +104,8 @@ static rnnd_code read_options(struct stack *s, struct layer *l, struct cell_opti
         code = fail_at(err, RNND_MISMATCH, "clip", "layer \"%.80s\": a clip must be at least 0", l->name);
     if (!code && !o->sequences && l->whole)
         code = fail_at(err, RNND_MISMATCH, "sequences",
-                       "layer \"%.80s\": \"sequences\" may be false only where nothing behind it needs all steps and \"output\" is \"last\"",
+                       "layer \"%.80s\": \"sequences\" may be false only where nothing behind it needs all steps and "
+                       "\"output\" is \"last\"",
                        l->name);
     return code;
 }
@@ -115,7 +120,7 @@ static rnnd_code pend(struct stack *s, const char *name, char kind, int in, int 
         s->states = p;
         s->state_cap = cap;
     }
-    s->states[s->state_count++] = (struct pending_state){ name, kind, in, out, width, initial };
+    s->states[s->state_count++] = (struct pending_state){name, kind, in, out, width, initial};
     return RNND_OK;
 }
 
@@ -124,7 +129,7 @@ static rnnd_code set_attributes(struct stack *s, struct graph_node *n, const str
     struct graph *g = s->graph;
     struct act *acts = arena_alloc(&g->arena, 3, sizeof *acts);
     if (!acts) return RNND_NO_MEMORY;
-    memcpy(acts, (const struct act[]){ o->gate, o->cell, o->out }, 3 * sizeof *acts);
+    memcpy(acts, (const struct act[]){o->gate, o->cell, o->out}, 3 * sizeof *acts);
     rnnd_code code = graph_attr_int(g, n, "reverse", reverse);
     if (!code) code = graph_attr_float(g, n, "clip", o->clip);
     if (!code) code = graph_attr_pointer(g, n, "cell", acts + 1);
@@ -143,10 +148,19 @@ static rnnd_code add_constants(struct stack *s, struct layer *l, const struct ce
                                const struct cell_weights *w, int in[9], rnnd_error *err)
 {
     size_t H = o->hidden, rows = H * strlen(o->dialect->order);
-    const struct { int at; const char *what; int rank; size_t d0, d1; const float *data; } parts[] = {
-        { 3, "weight_ih", 2, rows, inputs, w->w_ih }, { 4, "weight_hh", 2, rows, o->width, w->w_hh },
-        { 5, "bias_ih", 1, rows, 0, w->b_ih },        { 6, "bias_hh", 1, rows, 0, w->b_hh },
-        { 7, "weight_hr", 2, o->projection, H, w->w_hr }, { 8, "peephole", 2, 3, H, w->peephole },
+    const struct {
+        int at;
+        const char *what;
+        int rank;
+        size_t d0, d1;
+        const float *data;
+    } parts[] = {
+        {3, "weight_ih", 2, rows, inputs, w->w_ih},
+        {4, "weight_hh", 2, rows, o->width, w->w_hh},
+        {5, "bias_ih", 1, rows, 0, w->b_ih},
+        {6, "bias_hh", 1, rows, 0, w->b_hh},
+        {7, "weight_hr", 2, o->projection, H, w->w_hr},
+        {8, "peephole", 2, 3, H, w->peephole},
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (!parts[i].data) continue;
@@ -158,19 +172,30 @@ static rnnd_code add_constants(struct stack *s, struct layer *l, const struct ce
 }
 
 /* One cell node with its states; *y is the sequence, or the last h as one step where `sequences` is false. */
-static rnnd_code build_cell(struct stack *s, struct layer *l, const struct cell_options *o, size_t k, bool reverse, int x,
-                            int *y, rnnd_error *err)
+static rnnd_code build_cell(struct stack *s, struct layer *l, const struct cell_options *o, size_t k, bool reverse,
+                            int x, int *y, rnnd_error *err)
 {
     bool lstm = o->kind == CELL_LSTM, last = !o->sequences && k + 1 == o->layers;
     size_t D = direction_count(o), at = k * D + (D == 2 && reverse);
     struct cell_source source = {
-        .dialect = o->dialect, .checkpoint = s->checkpoint, .names = &l->names, .layer = l->name,
-        .inputs = stack_width(s, x), .hidden = o->hidden, .projection = o->projection, .index = k, .count = o->layers,
-        .reverse = reverse, .both = D == 2, .bias = o->bias, .peephole = o->peephole, .bias_split = !o->reset,
+        .dialect = o->dialect,
+        .checkpoint = s->checkpoint,
+        .names = &l->names,
+        .layer = l->name,
+        .inputs = stack_width(s, x),
+        .hidden = o->hidden,
+        .projection = o->projection,
+        .index = k,
+        .count = o->layers,
+        .reverse = reverse,
+        .both = D == 2,
+        .bias = o->bias,
+        .peephole = o->peephole,
+        .bias_split = !o->reset,
         .forget_bias = lstm ? o->forget_bias : 0,
     };
     struct cell_weights w;
-    int in[9] = { x, -1, -1, -1, -1, -1, -1, -1, -1 };
+    int in[9] = {x, -1, -1, -1, -1, -1, -1, -1, -1};
     const char *name = stack_text(s->arena, "%s_l%zu%s", l->name, k, reverse ? "_reverse" : "");
     const char *h_name = stack_text(s->arena, "%s.h_l%zu%s", l->name, k, reverse ? "_reverse" : "");
     const char *c_name = stack_text(s->arena, "%s.c_l%zu%s", l->name, k, reverse ? "_reverse" : "");
@@ -183,10 +208,13 @@ static rnnd_code build_cell(struct stack *s, struct layer *l, const struct cell_
     in[1] = graph_value(s->graph, h_name);
     if (lstm) in[2] = graph_value(s->graph, c_name);
     if (in[1] < 0 || (lstm && in[2] < 0)) return fail_memory(err, sizeof(struct graph_value));
-    graph_shape(s->graph, in[1], 2, (const int64_t[]){ -1, (int64_t)o->width });
-    if (lstm) graph_shape(s->graph, in[2], 2, (const int64_t[]){ -1, (int64_t)o->hidden });
-    struct graph_node *n = stack_begin(s, lstm ? "lstm" : o->kind == CELL_GRU ? "gru" : "rnn", name, in, lstm ? 9 : 7,
-                                       lstm ? 3 : 2, err);
+    graph_shape(s->graph, in[1], 2, (const int64_t[]){-1, (int64_t)o->width});
+    if (lstm) graph_shape(s->graph, in[2], 2, (const int64_t[]){-1, (int64_t)o->hidden});
+    struct graph_node *n = stack_begin(s,
+                                       lstm                  ? "lstm"
+                                       : o->kind == CELL_GRU ? "gru"
+                                                             : "rnn",
+                                       name, in, lstm ? 9 : 7, lstm ? 3 : 2, err);
     if (!n) return RNND_NO_MEMORY;
     if (set_attributes(s, n, o, reverse)) return fail_memory(err, sizeof(struct attr));
     code = stack_infer(s, n, err);
@@ -201,14 +229,15 @@ static rnnd_code build_cell(struct stack *s, struct layer *l, const struct cell_
 
 static rnnd_code merge(struct stack *s, struct layer *l, int kind, const int both[2], int *value, rnnd_error *err)
 {
-    static const char *const ops[] = { "concat", "add", "mul", "add" };
+    static const char *const ops[] = {"concat", "add", "mul", "add"};
     rnnd_code code = stack_node(s, ops[kind], l->name, both, 2, value, err);
     if (code || kind != 3) return code;
     size_t width = stack_width(s, *value);
-    int in[3] = { *value, -1, -1 };
+    int in[3] = {*value, -1, -1};
     float *half = mem_alloc(width, 2 * sizeof *half);
     if (!half) return fail_memory(err, width * 2 * sizeof *half);
-    for (size_t i = 0; i < width; i++) half[i] = 0.5f; /* the second half stays 0: the shift */
+    for (size_t i = 0; i < width; i++)
+        half[i] = 0.5f; /* the second half stays 0: the shift */
     code = stack_constant(s, l->name, "half", 1, width, 0, half, &in[1], err);
     if (!code) code = stack_constant(s, l->name, "zero", 1, width, 0, half + width, &in[2], err);
     mem_free(half);
@@ -221,25 +250,24 @@ static rnnd_code describe(struct stack *s, struct layer *l, const struct cell_op
     char stacked[32] = "", projected[48] = "";
     if (o->layers > 1) snprintf(stacked, sizeof stacked, ", %zu layers", o->layers);
     if (o->projection) snprintf(projected, sizeof projected, ", projection %zu", o->projection);
-    l->detail = stack_text(s->arena, "hidden %zu%s%s%s%s%s%s%s%s%s%s%s%s", o->hidden, stacked, projected,
-                           o->direction ? ", " : "", o->direction ? directions[o->direction] : "",
-                           o->direction == 2 ? " " : "", o->direction == 2 ? merges[o->merge] : "",
-                           o->kind == CELL_GRU ? (o->reset ? ", reset before" : ", reset after") : "",
-                           o->peephole ? ", peephole" : "",
-                           o->coupled ? (o->coupled == 1 ? ", coupled input" : ", coupled forget") : "",
-                           gates && o->gate.kind != ACT_SIGMOID ? ", " : "",
-                           gates && o->gate.kind != ACT_SIGMOID ? act_name(o->gate) : "",
-                           o->cell.kind == ACT_RELU ? ", relu" : "");
+    l->detail = stack_text(
+        s->arena, "hidden %zu%s%s%s%s%s%s%s%s%s%s%s%s", o->hidden, stacked, projected, o->direction ? ", " : "",
+        o->direction ? directions[o->direction] : "", o->direction == 2 ? " " : "",
+        o->direction == 2 ? merges[o->merge] : "",
+        o->kind == CELL_GRU ? (o->reset ? ", reset before" : ", reset after") : "", o->peephole ? ", peephole" : "",
+        o->coupled ? (o->coupled == 1 ? ", coupled input" : ", coupled forget") : "",
+        gates && o->gate.kind != ACT_SIGMOID ? ", " : "", gates && o->gate.kind != ACT_SIGMOID ? act_name(o->gate) : "",
+        o->cell.kind == ACT_RELU ? ", relu" : "");
     return l->detail ? RNND_OK : fail_memory(err, 200);
 }
 
 static rnnd_code build(struct stack *s, struct layer *l, int *value, rnnd_error *err)
 {
-    struct cell_options o = { .kind = l->type == &layer_lstm ? CELL_LSTM : l->type == &layer_gru ? CELL_GRU : CELL_RNN };
+    struct cell_options o = {.kind = l->type == &layer_lstm ? CELL_LSTM : l->type == &layer_gru ? CELL_GRU : CELL_RNN};
     rnnd_code code = read_options(s, l, &o, err);
     int x = l->inputs[0];
     for (size_t k = 0; k < o.layers && !code; k++) {
-        int both[2] = { -1, -1 };
+        int both[2] = {-1, -1};
         code = build_cell(s, l, &o, k, o.direction == 1, x, &both[0], err);
         if (!code && o.direction == 2) code = build_cell(s, l, &o, k, true, x, &both[1], err);
         x = both[0];
@@ -249,14 +277,14 @@ static rnnd_code build(struct stack *s, struct layer *l, int *value, rnnd_error 
     return code ? code : describe(s, l, &o, err);
 }
 
-static const char *const lstm_keys[] = { "hidden", "layers", "direction", "merge", "bias", "projection", "peephole",
-                                         "coupled", "clip", "cell_clip", "projection_clip", "activations", "initial",
-                                         "layout", "sequences", "forget_bias", NULL };
-static const char *const gru_keys[] = { "hidden", "layers", "direction", "merge", "bias", "reset", "update", "clip",
-                                        "activations", "initial", "layout", "sequences", NULL };
-static const char *const rnn_keys[] = { "hidden", "layers", "direction", "merge", "bias", "nonlinearity", "clip",
-                                        "initial", "layout", "sequences", NULL };
+static const char *const lstm_keys[] = {
+    "hidden",    "layers",          "direction",   "merge",   "bias",   "projection", "peephole",    "coupled", "clip",
+    "cell_clip", "projection_clip", "activations", "initial", "layout", "sequences",  "forget_bias", NULL};
+static const char *const gru_keys[] = {"hidden", "layers",      "direction", "merge",  "bias",      "reset", "update",
+                                       "clip",   "activations", "initial",   "layout", "sequences", NULL};
+static const char *const rnn_keys[] = {"hidden", "layers",  "direction", "merge",     "bias", "nonlinearity",
+                                       "clip",   "initial", "layout",    "sequences", NULL};
 
-const struct layer_type layer_lstm = { "lstm", lstm_keys, true, 1, 1, build };
-const struct layer_type layer_gru = { "gru", gru_keys, true, 1, 1, build };
-const struct layer_type layer_rnn = { "rnn", rnn_keys, true, 1, 1, build };
+const struct layer_type layer_lstm = {"lstm", lstm_keys, true, 1, 1, build};
+const struct layer_type layer_gru = {"gru", gru_keys, true, 1, 1, build};
+const struct layer_type layer_rnn = {"rnn", rnn_keys, true, 1, 1, build};

@@ -24,15 +24,16 @@ static rnnd_code find_value(struct stack *s, const char *node, const struct json
 {
     const char *name = json_string(j);
     *out = -1;
-    if (!name) return fail_at(err, RNND_MISMATCH, node, "node \"%.80s\": wanted names, found %s", node, json_type_name(j));
+    if (!name)
+        return fail_at(err, RNND_MISMATCH, node, "node \"%.80s\": wanted names, found %s", node, json_type_name(j));
     if (!*name) return RNND_OK;
     *out = known_value(s->graph, name);
     if (*out >= 0) return RNND_OK;
     struct checkpoint_tensor *t = checkpoint_find(s->checkpoint, name);
     const float *data;
     if (!t)
-        return fail_at(err, RNND_MISMATCH, name, "node \"%.80s\": \"%.80s\" is no input, state, earlier output or tensor",
-                       node, name);
+        return fail_at(err, RNND_MISMATCH, name,
+                       "node \"%.80s\": \"%.80s\" is no input, state, earlier output or tensor", node, name);
     rnnd_code code = checkpoint_floats(t, &data, err);
     if (code) return code;
     *out = graph_constant(s->graph, name, DTYPE_F32, t->rank, t->dim, data);
@@ -55,7 +56,7 @@ static rnnd_code add_attribute(struct stack *s, struct graph_node *n, const stru
     } else if (!json_is_number(j)) {
         return fail_at(err, RNND_MISMATCH, json_key(j), "node \"%.80s\": attribute \"%.60s\" cannot be %s", n->name,
                        json_key(j), json_type_name(j));
-    } else if (v == (double)(int32_t)(v >= -2147483648.0 && v <= 2147483647.0 ? v : 0) ) {
+    } else if (v == (double)(int32_t)(v >= -2147483648.0 && v <= 2147483647.0 ? v : 0)) {
         code = graph_attr_int(g, n, json_key(j), (int64_t)v);
     } else {
         code = graph_attr_float(g, n, json_key(j), (float)v);
@@ -65,8 +66,8 @@ static rnnd_code add_attribute(struct stack *s, struct graph_node *n, const stru
 
 static rnnd_code add_node(struct stack *s, const struct json *j, rnnd_layer *row, rnnd_error *err)
 {
-    static const char *const known[] = { "op", "name", "inputs", "outputs", "attributes", NULL };
-    struct options o = { j, "a node" };
+    static const char *const known[] = {"op", "name", "inputs", "outputs", "attributes", NULL};
+    struct options o = {j, "a node"};
     const struct json *in = json_get(j, "inputs"), *outs = json_get(j, "outputs");
     const char *name, *op_name;
     int inputs[MAX_INPUTS], outputs[4], count = 0, made = 0;
@@ -85,16 +86,17 @@ static rnnd_code add_node(struct stack *s, const struct json *j, rnnd_layer *row
     for (const struct json *e = json_first(outs); e; e = json_next(e)) {
         const char *out = json_string(e);
         if (!out || (*out && known_value(s->graph, out) >= 0))
-            return fail_at(err, RNND_MISMATCH, "outputs", "node \"%.80s\": wanted new names as outputs, found %s%.60s", name,
-                           out ? "" : json_type_name(e), out ? out : "");
+            return fail_at(err, RNND_MISMATCH, "outputs", "node \"%.80s\": wanted new names as outputs, found %s%.60s",
+                           name, out ? "" : json_type_name(e), out ? out : "");
         outputs[made] = graph_value(s->graph, out);
         if (outputs[made++] < 0) return fail_memory(err, sizeof(struct graph_value));
     }
     struct graph_node *n = graph_node(s->graph, op, name, count < op->max_inputs ? op->max_inputs : count, made);
     if (!n) return fail_memory(err, sizeof *n);
     if (count < op->min_inputs || count > op->max_inputs || made > op->outputs)
-        return fail_at(err, RNND_MISMATCH, name, "node \"%.80s\": %s takes %d to %d inputs and makes %d, found %d and %d",
-                       name, op_name, op->min_inputs, op->max_inputs, op->outputs, count, made);
+        return fail_at(err, RNND_MISMATCH, name,
+                       "node \"%.80s\": %s takes %d to %d inputs and makes %d, found %d and %d", name, op_name,
+                       op->min_inputs, op->max_inputs, op->outputs, count, made);
     memcpy(n->inputs, inputs, (size_t)count * sizeof *inputs);
     memcpy(n->outputs, outputs, (size_t)made * sizeof *outputs);
     if (op->max_inputs == MAX_INPUTS) n->input_count = count; /* lists have no absent places */
@@ -105,7 +107,7 @@ static rnnd_code add_node(struct stack *s, const struct json *j, rnnd_layer *row
     for (int i = 0; i < op->min_inputs; i++)
         if (n->inputs[i] < 0 && !op->owns_states)
             return fail_at(err, RNND_MISMATCH, name, "node \"%.80s\": its input %d must be there", name, i);
-    *row = (rnnd_layer){ .type = op->name, .name = name, .detail = "" };
+    *row = (rnnd_layer){.type = op->name, .name = name, .detail = ""};
     code = op->check(s->graph, n, err);
     if (code) return code;
     row->inputs = stack_width(s, n->inputs[0]);
@@ -115,12 +117,12 @@ static rnnd_code add_node(struct stack *s, const struct json *j, rnnd_layer *row
 
 static rnnd_code add_states(struct stack *s, bool after, rnnd_error *err)
 {
-    static const char *const known[] = { "in", "out", "width", "kind", "initial", NULL };
-    static const char *const kinds[] = { "h", "c", "x", NULL };
+    static const char *const known[] = {"in", "out", "width", "kind", "initial", NULL};
+    static const char *const kinds[] = {"h", "c", "x", NULL};
     const struct json *list = json_get(s->config, "states");
     rnnd_code code = list ? need_list(list, "states", MAX_STATES, err) : RNND_OK;
     for (const struct json *j = json_first(list); j && !code; j = json_next(j)) {
-        struct options o = { j, "a state" };
+        struct options o = {j, "a state"};
         const char *in, *out, *initial;
         const float *data = NULL;
         size_t width;
@@ -138,7 +140,7 @@ static rnnd_code add_states(struct stack *s, bool after, rnnd_error *err)
                 return fail_at(err, RNND_MISMATCH, "states", "state \"%.60s\": wanted a new name", in);
             value = graph_value(s->graph, in);
             if (value < 0) return fail_memory(err, sizeof(struct graph_value));
-            graph_shape(s->graph, value, 2, (const int64_t[]){ -1, (int64_t)width });
+            graph_shape(s->graph, value, 2, (const int64_t[]){-1, (int64_t)width});
             continue;
         }
         if (next < 0) return fail_at(err, RNND_MISMATCH, "states", "state \"%.60s\": no node makes \"%.60s\"", in, out);
@@ -159,13 +161,16 @@ static rnnd_code add_outputs(struct stack *s, const struct json *list, struct ne
         const char *name = json_string(j);
         int value = name ? known_value(s->graph, name) : -1;
         if (value < 0)
-            return fail_at(err, RNND_MISMATCH, "outputs", "graph: no node makes the output \"%.60s\"", name ? name : "");
+            return fail_at(err, RNND_MISMATCH, "outputs", "graph: no node makes the output \"%.60s\"",
+                           name ? name : "");
         const char *own = s->graph->values[value].name;
         if (s->graph->values[value].rank != 3)
             return fail_at(err, RNND_MISMATCH, "outputs", "graph: the output \"%.60s\" is no sequence of rows", own);
-        if (s->output_last && s->graph->values[value].dim[0] != 1) code = stack_node(s, "last", own, &value, 1, &value, err);
+        if (s->output_last && s->graph->values[value].dim[0] != 1)
+            code = stack_node(s, "last", own, &value, 1, &value, err);
         else if (!s->output_last && s->graph->values[value].dim[0] == 1)
-            code = fail_at(err, RNND_MISMATCH, "output", "graph: \"%.60s\" has one step only, so \"output\" must be \"last\"", own);
+            code = fail_at(err, RNND_MISMATCH, "output",
+                           "graph: \"%.60s\" has one step only, so \"output\" must be \"last\"", own);
         if (!code && graph_add_output(s->graph, value)) code = fail_memory(err, sizeof(int));
         net->output.name = own;
         if (!code) net->output.width += stack_width(s, value);
@@ -175,8 +180,8 @@ static rnnd_code add_outputs(struct stack *s, const struct json *list, struct ne
 
 rnnd_code nodes_build(struct stack *s, struct network *net, rnnd_error *err)
 {
-    static const char *const known[] = { "nodes", "outputs", NULL };
-    struct options o = { json_get(s->config, "graph"), "graph" };
+    static const char *const known[] = {"nodes", "outputs", NULL};
+    struct options o = {json_get(s->config, "graph"), "graph"};
     const struct json *nodes = json_get(o.object, "nodes");
     rnnd_code code = options_check(&o, known, err);
     if (!code) code = need_list(nodes, "nodes", MAX_NODES, err);

@@ -10,10 +10,14 @@
 /* What was found, short enough for a sentence. */
 static const char *found(const struct json *j, char text[64])
 {
-    if (json_is_number(j)) snprintf(text, 64, "%g", json_number(j));
-    else if (json_is_string(j)) snprintf(text, 64, "\"%.40s\"", json_string(j));
-    else if (json_is_bool(j)) snprintf(text, 64, "%s", json_true(j) ? "true" : "false");
-    else snprintf(text, 64, "%s", json_type_name(j));
+    if (json_is_number(j))
+        snprintf(text, 64, "%g", json_number(j));
+    else if (json_is_string(j))
+        snprintf(text, 64, "\"%.40s\"", json_string(j));
+    else if (json_is_bool(j))
+        snprintf(text, 64, "%s", json_true(j) ? "true" : "false");
+    else
+        snprintf(text, 64, "%s", json_type_name(j));
     return text;
 }
 
@@ -32,10 +36,11 @@ rnnd_code options_check(const struct options *o, const char *const *known, rnnd_
     for (const struct json *e = json_first(o->object); e; e = json_next(e)) {
         const char *const *k = known;
         if (strncmp(json_key(e), "x_", 2) == 0) continue;
-        while (*k && strcmp(*k, json_key(e)) != 0) k++;
+        while (*k && strcmp(*k, json_key(e)) != 0)
+            k++;
         if (!*k)
-            return fail_at(err, RNND_MISMATCH, json_key(e), "%s: unknown key \"%.60s\" (notes of your own begin with x_)",
-                           o->where, json_key(e));
+            return fail_at(err, RNND_MISMATCH, json_key(e),
+                           "%s: unknown key \"%.60s\" (notes of your own begin with x_)", o->where, json_key(e));
     }
     return RNND_OK;
 }
@@ -50,8 +55,8 @@ rnnd_code option_whole(const struct options *o, const char *key, int64_t min, in
         return RNND_OK;
     }
     if (json_whole(j, min, max, out)) return RNND_OK;
-    return fail_at(err, RNND_MISMATCH, key, "%s: \"%s\" must be a whole number from %lld to %lld, found %s", o->where, key,
-                   (long long)min, (long long)max, found(j, text));
+    return fail_at(err, RNND_MISMATCH, key, "%s: \"%s\" must be a whole number from %lld to %lld, found %s", o->where,
+                   key, (long long)min, (long long)max, found(j, text));
 }
 
 rnnd_code option_size(const struct options *o, const char *key, int64_t min, int64_t max, int64_t absent, size_t *out,
@@ -78,7 +83,8 @@ rnnd_code option_bool(const struct options *o, const char *key, bool absent, boo
     char text[64];
     *out = j ? json_true(j) : absent;
     if (!j || json_is_bool(j)) return RNND_OK;
-    return fail_at(err, RNND_MISMATCH, key, "%s: \"%s\" must be true or false, found %s", o->where, key, found(j, text));
+    return fail_at(err, RNND_MISMATCH, key, "%s: \"%s\" must be true or false, found %s", o->where, key,
+                   found(j, text));
 }
 
 rnnd_code option_string(const struct options *o, const char *key, const char *absent, struct arena *arena,
@@ -108,23 +114,40 @@ rnnd_code option_choice(const struct options *o, const char *key, const char *co
             *out = i;
             return RNND_OK;
         }
-        if (at < sizeof list - 40) at += (size_t)snprintf(list + at, sizeof list - at, i ? ", %.30s" : "%.30s", choices[i]);
+        if (at < sizeof list - 40)
+            at += (size_t)snprintf(list + at, sizeof list - at, i ? ", %.30s" : "%.30s", choices[i]);
     }
-    return fail_at(err, RNND_MISMATCH, key, "%s: \"%s\" must be one of %s, found %s", o->where, key, list, found(j, text));
+    return fail_at(err, RNND_MISMATCH, key, "%s: \"%s\" must be one of %s, found %s", o->where, key, list,
+                   found(j, text));
+}
+
+static bool takes_parameters(enum act_kind kind)
+{
+    return kind == ACT_HARD_SIGMOID || kind == ACT_LEAKY_RELU || kind == ACT_ELU || kind == ACT_THRESHOLDED_RELU ||
+           kind == ACT_SCALED_TANH || kind == ACT_AFFINE;
 }
 
 rnnd_code act_of_json(const struct json *j, const char *where, const char *key, struct act *out, rnnd_error *err)
 {
-    static const char *const known[] = { "type", "alpha", "beta", NULL };
-    struct options o = { json_is_object(j) ? j : NULL, where };
+    static const char *const known[] = {"type", "alpha", "beta", NULL};
+    struct options o = {json_is_object(j) ? j : NULL, where};
     const char *name = o.object ? json_string(json_get(j, "type")) : json_string(j);
     char text[64];
     if (!name || !act_find(*name ? name : "linear", out)) /* "" is how some exporters write linear */
-        return fail_at(err, RNND_MISMATCH, key, "%s: \"%s\" must name a function such as tanh, sigmoid or relu, found %s",
-                       where, key, found(o.object && name ? json_get(j, "type") : j, text));
+        return fail_at(err, RNND_MISMATCH, key,
+                       "%s: \"%s\" must name a function such as tanh, sigmoid or relu, found %s", where, key,
+                       found(o.object && name ? json_get(j, "type") : j, text));
+    struct act usual = *out;
     rnnd_code code = options_check(&o, known, err);
-    if (!code) code = option_float(&o, "alpha", out->alpha, &out->alpha, err);
-    return code ? code : option_float(&o, "beta", out->beta, &out->beta, err);
+    if (!code) code = option_float(&o, "alpha", usual.alpha, &out->alpha, err);
+    if (!code) code = option_float(&o, "beta", usual.beta, &out->beta, err);
+    if (code || takes_parameters(out->kind)) return code;
+    bool same = out->alpha == usual.alpha && out->beta == usual.beta;
+    if (out->kind == ACT_HARD_TANH)
+        same |= out->alpha == -1.0f && out->beta == 1.0f; /* PyTorch writes its limits down */
+    *out = usual;
+    return same ? RNND_OK
+                : fail_at(err, RNND_UNSUPPORTED, key, "%s: \"%s\": %s takes no other alpha or beta", where, key, name);
 }
 
 rnnd_code option_act(const struct options *o, const char *key, struct act absent, struct act *out, rnnd_error *err)

@@ -20,7 +20,8 @@ rnnd_code option_whole(const struct options *o, const char *key, int64_t min, in
                        rnnd_error *err);
 rnnd_code option_size(const struct options *o, const char *key, int64_t min, int64_t max, int64_t absent, size_t *out,
                       rnnd_error *err);
-rnnd_code option_float(const struct options *o, const char *key, float absent, float *out, rnnd_error *err); /* finite */
+rnnd_code option_float(const struct options *o, const char *key, float absent, float *out,
+                       rnnd_error *err); /* finite */
 rnnd_code option_bool(const struct options *o, const char *key, bool absent, bool *out, rnnd_error *err);
 /* Strings live in `arena`. */
 rnnd_code option_string(const struct options *o, const char *key, const char *absent, struct arena *arena,

@@ -73,13 +73,14 @@ static rnnd_code read_entry(const struct json *j, const uint8_t *buffer, size_t 
     if (code) return code;
     if (json_count(offsets) != 2 || !json_is_array(offsets) || !json_whole(json_first(offsets), 0, INT64_MAX, &begin) ||
         !json_whole(json_next(json_first(offsets)), 0, INT64_MAX, &end) || begin > end || (uint64_t)end > size)
-        return fail_at(err, RNND_CORRUPT, t->name, "tensor \"%.80s\": wanted data_offsets [begin, end] within %zu bytes",
-                       t->name, size);
+        return fail_at(err, RNND_CORRUPT, t->name,
+                       "tensor \"%.80s\": wanted data_offsets [begin, end] within %zu bytes", t->name, size);
     if (!size_mul(t->count, stored_types[t->stored].bytes, &want) || want != (uint64_t)(end - begin))
-        return fail_at(err, RNND_CORRUPT, t->name, "tensor \"%.80s\": its shape wants %zu elements of %s, its range has %zu bytes",
-                       t->name, t->count, stored_types[t->stored].name, (size_t)(end - begin));
+        return fail_at(err, RNND_CORRUPT, t->name,
+                       "tensor \"%.80s\": its shape wants %zu elements of %s, its range has %zu bytes", t->name,
+                       t->count, stored_types[t->stored].name, (size_t)(end - begin));
     t->raw = buffer + begin;
-    *r = (struct range){ (uint64_t)begin, (uint64_t)end, t->name };
+    *r = (struct range){(uint64_t)begin, (uint64_t)end, t->name};
     return RNND_OK;
 }
 
@@ -96,8 +97,9 @@ static rnnd_code check_ranges(struct range *r, size_t n, size_t size, rnnd_error
     if (n) qsort(r, n, sizeof *r, compare_ranges);
     for (size_t i = 0; i < n; i++) {
         if (r[i].begin != at)
-            return fail_at(err, RNND_CORRUPT, r[i].name, "tensor \"%.80s\" begins at byte %llu, %s byte %llu", r[i].name,
-                           (unsigned long long)r[i].begin, r[i].begin < at ? "inside another that ends at" : "behind a hole from",
+            return fail_at(err, RNND_CORRUPT, r[i].name, "tensor \"%.80s\" begins at byte %llu, %s byte %llu",
+                           r[i].name, (unsigned long long)r[i].begin,
+                           r[i].begin < at ? "inside another that ends at" : "behind a hole from",
                            (unsigned long long)at);
         at = r[i].end;
     }
@@ -110,7 +112,8 @@ static rnnd_code check_ranges(struct range *r, size_t n, size_t size, rnnd_error
 static rnnd_code read_metadata(const struct json *meta, struct checkpoint *out, rnnd_error *err)
 {
     if (!json_is_object(meta))
-        return fail_at(err, RNND_CORRUPT, "__metadata__", "__metadata__: wanted an object, found %s", json_type_name(meta));
+        return fail_at(err, RNND_CORRUPT, "__metadata__", "__metadata__: wanted an object, found %s",
+                       json_type_name(meta));
     for (const struct json *e = json_first(meta); e; e = json_next(e)) {
         if (!json_is_string(e))
             return fail_at(err, RNND_CORRUPT, "__metadata__", "__metadata__: wanted strings only, \"%.40s\" is %s",
@@ -197,7 +200,10 @@ static void put(struct text *t, const char *s, size_t n)
     t->size += n;
 }
 
-static void put_text(struct text *t, const char *s) { put(t, s, strlen(s)); }
+static void put_text(struct text *t, const char *s)
+{
+    put(t, s, strlen(s));
+}
 
 static void put_number(struct text *t, size_t n)
 {
@@ -243,7 +249,8 @@ static rnnd_code put_header(struct text *t, const struct safetensors_item *items
         for (int k = 0; k < items[i].rank; k++) {
             if (k) put_text(t, ",");
             put_number(t, items[i].dim[k]);
-            if (!size_mul(bytes, items[i].dim[k], &bytes)) return fail(err, RNND_INVALID, "tensor \"%.80s\" is too large", items[i].name);
+            if (!size_mul(bytes, items[i].dim[k], &bytes))
+                return fail(err, RNND_INVALID, "tensor \"%.80s\" is too large", items[i].name);
         }
         if (!size_add(at, bytes, &end)) return fail(err, RNND_INVALID, "the tensors are too large for one file");
         put_text(t, "],\"data_offsets\":[");
@@ -254,7 +261,8 @@ static rnnd_code put_header(struct text *t, const struct safetensors_item *items
         at = end;
     }
     put_text(t, "}");
-    while (!t->failed && t->size % 8) put_text(t, " ");
+    while (!t->failed && t->size % 8)
+        put_text(t, " ");
     *data_bytes = at;
     return RNND_OK;
 }
@@ -262,13 +270,14 @@ static rnnd_code put_header(struct text *t, const struct safetensors_item *items
 rnnd_code safetensors_image(const struct safetensors_item *items, size_t count, const struct safetensors_meta *meta,
                             size_t meta_count, void **out, size_t *bytes, rnnd_error *err)
 {
-    struct text t = { 0 };
+    struct text t = {0};
     size_t data_bytes = 0;
     rnnd_code code = put_header(&t, items, count, meta, meta_count, &data_bytes, err);
     uint64_t header = t.size - 8;
     for (size_t i = 0; i < count && !code && !t.failed; i++) {
         size_t n = sizeof(float);
-        for (int k = 0; k < items[i].rank; k++) n *= items[i].dim[k];
+        for (int k = 0; k < items[i].rank; k++)
+            n *= items[i].dim[k];
         put(&t, (const char *)items[i].data, n);
     }
     if (!code && t.failed) code = fail_memory(err, t.size + data_bytes);
@@ -276,7 +285,8 @@ rnnd_code safetensors_image(const struct safetensors_item *items, size_t count, 
         mem_free(t.data);
         return code;
     }
-    for (int i = 0; i < 8; i++) t.data[i] = (char)(header >> (8 * i));
+    for (int i = 0; i < 8; i++)
+        t.data[i] = (char)(header >> (8 * i));
     *out = t.data;
     *bytes = t.size;
     return RNND_OK;

@@ -13,8 +13,15 @@ bool safetensors_probe(const uint8_t *data, size_t bytes);
 /* Tensors borrow `data`. The configuration is __metadata__.rnnd. CORRUPT says what is wrong. */
 rnnd_code safetensors_read(const uint8_t *data, size_t bytes, struct checkpoint *out, rnnd_error *err);
 
-struct safetensors_item { const char *name; int rank; size_t dim[MAX_RANK]; const float *data; };
-struct safetensors_meta { const char *key, *value; };
+struct safetensors_item {
+    const char *name;
+    int rank;
+    size_t dim[MAX_RANK];
+    const float *data;
+};
+struct safetensors_meta {
+    const char *key, *value;
+};
 /* The file as bytes (mem_free them): float32 tensors, in the given order. */
 rnnd_code safetensors_image(const struct safetensors_item *items, size_t count, const struct safetensors_meta *meta,
                             size_t meta_count, void **out, size_t *bytes, rnnd_error *err);

@@ -31,29 +31,34 @@ rnnd_code stack_constant(struct stack *s, const char *layer, const char *what, i
 {
     char name[256];
     snprintf(name, sizeof name, "%.120s.%.120s", layer, what);
-    *value = graph_constant(s->graph, name, DTYPE_F32, rank, (const size_t[]){ d0, d1 }, data);
+    *value = graph_constant(s->graph, name, DTYPE_F32, rank, (const size_t[]){d0, d1}, data);
     return *value < 0 ? fail_memory(err, d0 * (d1 ? d1 : 1) * sizeof *data) : RNND_OK;
 }
 
 struct graph_node *stack_begin(struct stack *s, const char *op, const char *name, const int *inputs, int input_count,
                                int output_count, rnnd_error *err)
 {
-    int outputs[3] = { -1, -1, -1 };
+    int outputs[3] = {-1, -1, -1};
     for (int i = 0; i < output_count; i++) {
         outputs[i] = graph_value(s->graph, name);
         if (outputs[i] < 0) goto none;
     }
     struct graph_node *n = graph_node(s->graph, op_find(op), name, input_count, output_count);
     if (!n) goto none;
-    for (int i = 0; i < input_count; i++) n->inputs[i] = inputs[i];
-    for (int i = 0; i < output_count; i++) n->outputs[i] = outputs[i];
+    for (int i = 0; i < input_count; i++)
+        n->inputs[i] = inputs[i];
+    for (int i = 0; i < output_count; i++)
+        n->outputs[i] = outputs[i];
     return n;
 none:
     fail_memory(err, sizeof *n);
     return NULL;
 }
 
-rnnd_code stack_infer(struct stack *s, struct graph_node *n, rnnd_error *err) { return n->op->check(s->graph, n, err); }
+rnnd_code stack_infer(struct stack *s, struct graph_node *n, rnnd_error *err)
+{
+    return n->op->check(s->graph, n, err);
+}
 
 rnnd_code stack_node(struct stack *s, const char *op, const char *name, const int *inputs, int input_count, int *value,
                      rnnd_error *err)
@@ -68,8 +73,8 @@ rnnd_code stack_node(struct stack *s, const char *op, const char *name, const in
 
 static rnnd_code read_input(struct stack *s, const struct json *j, rnnd_port *port, rnnd_error *err)
 {
-    static const char *const known[] = { "name", "width", "ids", NULL };
-    struct options o = { j, "an input" };
+    static const char *const known[] = {"name", "width", "ids", NULL};
+    struct options o = {j, "an input"};
     struct source *source = &s->sources[s->source_count];
     rnnd_code code = options_check(&o, known, err);
     if (!code) code = option_string(&o, "name", "input", s->arena, &port->name, err);
@@ -81,13 +86,15 @@ static rnnd_code read_input(struct stack *s, const struct json *j, rnnd_port *po
             return fail_at(err, RNND_MISMATCH, "inputs", "two inputs are named \"%.60s\"", port->name);
     port->is_ids = json_get(j, "ids") != NULL;
     port->width = 1;
-    if (port->is_ids) code = option_size(&o, "ids", 1, 1 << 24, OPTION_REQUIRED, &port->limit, err); /* exact as floats */
-    else code = option_size(&o, "width", 1, MAX_WIDTH, OPTION_REQUIRED, &port->width, err);
+    if (port->is_ids)
+        code = option_size(&o, "ids", 1, 1 << 24, OPTION_REQUIRED, &port->limit, err); /* exact as floats */
+    else
+        code = option_size(&o, "width", 1, MAX_WIDTH, OPTION_REQUIRED, &port->width, err);
     if (code) return code;
     int value = graph_value(s->graph, port->name);
     if (value < 0 || graph_add_input(s->graph, value)) return fail_memory(err, sizeof(struct graph_value));
-    graph_shape(s->graph, value, 3, (const int64_t[]){ -1, -1, (int64_t)port->width });
-    *source = (struct source){ .name = port->name, .value = value, .last_value = -1, .ids = port->limit };
+    graph_shape(s->graph, value, 3, (const int64_t[]){-1, -1, (int64_t)port->width});
+    *source = (struct source){.name = port->name, .value = value, .last_value = -1, .ids = port->limit};
     s->source_count++;
     return RNND_OK;
 }
@@ -96,8 +103,8 @@ static rnnd_code read_inputs(struct stack *s, struct network *net, rnnd_error *e
 {
     const struct json *list = json_get(s->config, "inputs");
     if (!json_is_array(list) || json_count(list) < 1 || json_count(list) > MAX_INPUTS)
-        return fail_at(err, RNND_MISMATCH, "inputs", "\"inputs\" must be a list of 1 to %d inputs, found %s", MAX_INPUTS,
-                       json_is_array(list) ? "another number" : json_type_name(list));
+        return fail_at(err, RNND_MISMATCH, "inputs", "\"inputs\" must be a list of 1 to %d inputs, found %s",
+                       MAX_INPUTS, json_is_array(list) ? "another number" : json_type_name(list));
     for (const struct json *j = json_first(list); j; j = json_next(j)) {
         rnnd_port *port = &net->inputs[net->input_count++];
         rnnd_code code = read_input(s, j, port, err);
@@ -110,7 +117,8 @@ static rnnd_code read_inputs(struct stack *s, struct network *net, rnnd_error *e
 
 /* ---- layers: first who reads whom, then building ---- */
 
-static rnnd_code find_source(const struct stack *s, const struct layer *l, const struct json *j, int *out, rnnd_error *err)
+static rnnd_code find_source(const struct stack *s, const struct layer *l, const struct json *j, int *out,
+                             rnnd_error *err)
 {
     const char *name = json_string(j);
     for (size_t i = 0; name && i < s->source_count; i++)
@@ -127,10 +135,11 @@ static rnnd_code read_wiring(struct stack *s, struct layer *l, rnnd_error *err)
     const struct json *one = json_get(l->options.object, "input"), *many = json_get(l->options.object, "inputs");
     const struct layer_type *t = l->type;
     rnnd_code code = RNND_OK;
-    if (one && many) return fail_at(err, RNND_MISMATCH, "inputs", "%s: has both \"input\" and \"inputs\"", l->options.where);
+    if (one && many)
+        return fail_at(err, RNND_MISMATCH, "inputs", "%s: has both \"input\" and \"inputs\"", l->options.where);
     if (many && !json_is_array(many))
-        return fail_at(err, RNND_MISMATCH, "inputs", "%s: \"inputs\" must be a list of names, found %s", l->options.where,
-                       json_type_name(many));
+        return fail_at(err, RNND_MISMATCH, "inputs", "%s: \"inputs\" must be a list of names, found %s",
+                       l->options.where, json_type_name(many));
     if (one) {
         code = find_source(s, l, one, &l->sources[l->source_count++], err);
     } else if (many) {
@@ -141,23 +150,27 @@ static rnnd_code read_wiring(struct stack *s, struct layer *l, rnnd_error *err)
         for (const struct json *j = json_first(many); j && !code; j = json_next(j))
             code = find_source(s, l, j, &l->sources[l->source_count++], err);
     } else if (s->source_count == s->input_count && s->input_count > 1) {
-        return fail_at(err, RNND_MISMATCH, "inputs", "%s: the model has %zu inputs, so the first layer must name its own",
-                       l->options.where, s->input_count);
+        return fail_at(err, RNND_MISMATCH, "inputs",
+                       "%s: the model has %zu inputs, so the first layer must name its own", l->options.where,
+                       s->input_count);
     } else {
         l->sources[l->source_count++] = (int)s->source_count - 1;
     }
     if (!code && l->source_count < t->min_inputs)
-        return fail_at(err, RNND_MISMATCH, "inputs", "%s: wanted at least %zu \"inputs\"", l->options.where, t->min_inputs);
+        return fail_at(err, RNND_MISMATCH, "inputs", "%s: wanted at least %zu \"inputs\"", l->options.where,
+                       t->min_inputs);
     return code;
 }
 
 static rnnd_code check_layer_keys(const struct layer *l, rnnd_error *err)
 {
-    static const char *const common[] = { "type", "name", "input", "inputs", "tensors" };
+    static const char *const common[] = {"type", "name", "input", "inputs", "tensors"};
     const char *known[40];
     size_t n = 0;
-    for (; n < 5; n++) known[n] = common[n];
-    for (const char *const *k = l->type->keys; *k; k++) known[n++] = *k;
+    for (; n < 5; n++)
+        known[n] = common[n];
+    for (const char *const *k = l->type->keys; *k; k++)
+        known[n++] = *k;
     known[n] = NULL;
     return options_check(&l->options, known, err);
 }
@@ -167,10 +180,12 @@ static rnnd_code name_layer(struct stack *s, struct layer *l, rnnd_error *err)
     rnnd_code code = option_string(&l->options, "name", NULL, s->arena, &l->name, err);
     if (code) return code;
     for (int number = 0; !l->name; number++) { /* lstm, lstm_1, lstm_2 */
-        char *name = number ? stack_text(s->arena, "%s_%d", l->type->name, number) : stack_text(s->arena, "%s", l->type->name);
+        char *name =
+            number ? stack_text(s->arena, "%s_%d", l->type->name, number) : stack_text(s->arena, "%s", l->type->name);
         if (!name) return fail_memory(err, 64);
         bool taken = false;
-        for (size_t i = 0; i < s->source_count; i++) taken |= strcmp(s->sources[i].name, name) == 0;
+        for (size_t i = 0; i < s->source_count; i++)
+            taken |= strcmp(s->sources[i].name, name) == 0;
         if (!taken) l->name = name;
     }
     for (size_t i = 0; i < s->source_count; i++)
@@ -184,7 +199,7 @@ static rnnd_code read_layer(struct stack *s, const struct json *j, struct layer 
 {
     char where[48];
     snprintf(where, sizeof where, "layer number %zu", s->layer_count + 1);
-    l->options = (struct options){ j, where };
+    l->options = (struct options){j, where};
     const char *type = json_string(json_get(j, "type"));
     if (!type)
         return fail_at(err, RNND_MISMATCH, "type", "%s: wanted an object with a \"type\", found %s", where,
@@ -197,7 +212,7 @@ static rnnd_code read_layer(struct stack *s, const struct json *j, struct layer 
     if (code) return code;
     l->names.object = json_get(j, "tensors");
     s->layer_count++;
-    s->sources[s->source_count++] = (struct source){ .name = l->name, .value = -1, .last_value = -1 };
+    s->sources[s->source_count++] = (struct source){.name = l->name, .value = -1, .last_value = -1};
     return RNND_OK;
 }
 
@@ -205,8 +220,8 @@ static rnnd_code read_layers(struct stack *s, rnnd_error *err)
 {
     const struct json *list = json_get(s->config, "layers");
     if (!json_is_array(list) || json_count(list) < 1 || json_count(list) > MAX_LAYERS)
-        return fail_at(err, RNND_MISMATCH, "layers", "\"layers\" must be a list of 1 to %d layers, found %s", MAX_LAYERS,
-                       json_is_array(list) ? "another number" : json_type_name(list));
+        return fail_at(err, RNND_MISMATCH, "layers", "\"layers\" must be a list of 1 to %d layers, found %s",
+                       MAX_LAYERS, json_is_array(list) ? "another number" : json_type_name(list));
     s->layers = arena_alloc(s->arena, json_count(list), sizeof *s->layers);
     if (!s->layers) return fail_memory(err, json_count(list) * sizeof *s->layers);
     for (const struct json *j = json_first(list); j; j = json_next(j)) {
@@ -229,8 +244,8 @@ static rnnd_code read_layers(struct stack *s, rnnd_error *err)
             for (size_t n = 0; n < s->layers[k].source_count; n++)
                 read |= s->layers[k].sources[n] == (int)(s->input_count + i);
         if (!read)
-            return fail_at(err, RNND_MISMATCH, "layers", "layer \"%.80s\": nothing reads it, and it is not the last layer",
-                           s->layers[i].name);
+            return fail_at(err, RNND_MISMATCH, "layers",
+                           "layer \"%.80s\": nothing reads it, and it is not the last layer", s->layers[i].name);
     }
     return RNND_OK;
 }
@@ -273,7 +288,8 @@ static rnnd_code build_layer(struct stack *s, struct layer *l, rnnd_layer *row, 
     for (size_t v = first_value; v < g->value_count; v++)
         if (g->values[v].is_constant) {
             uint64_t n = 1;
-            for (int d = 0; d < g->values[v].rank; d++) n *= (uint64_t)g->values[v].dim[d];
+            for (int d = 0; d < g->values[v].rank; d++)
+                n *= (uint64_t)g->values[v].dim[d];
             row->parameters += n;
         }
     return RNND_OK;
@@ -301,14 +317,14 @@ static rnnd_code build_layers(struct stack *s, struct network *net, rnnd_error *
     int output = last->value;
     if (s->output_last) code = last_of(s, last, &output, err);
     if (!code && graph_add_output(s->graph, output)) code = fail_memory(err, sizeof(int));
-    net->output = (rnnd_port){ .name = last->name, .width = stack_width(s, output) };
+    net->output = (rnnd_port){.name = last->name, .width = stack_width(s, output)};
     return code;
 }
 
 rnnd_code stack_build(const struct json *config, struct checkpoint *ck, struct graph *g, struct arena *arena,
                       struct network *out, rnnd_error *err)
 {
-    struct stack s = { .config = config, .checkpoint = ck, .graph = g, .arena = arena };
+    struct stack s = {.config = config, .checkpoint = ck, .graph = g, .arena = arena};
     const char *output = json_string(json_get(config, "output"));
     memset(out, 0, sizeof *out);
     s.output_last = output && strcmp(output, "last") == 0;

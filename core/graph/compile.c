@@ -11,15 +11,19 @@ static rnnd_code check_order(const struct graph *g, rnnd_error *err)
     rnnd_code code = RNND_OK;
     bool *known = mem_alloc(g->value_count + 1, sizeof *known);
     if (!known) return fail_memory(err, g->value_count);
-    for (size_t i = 0; i < g->value_count; i++) known[i] = g->values[i].is_constant;
-    for (size_t i = 0; i < g->input_count; i++) known[g->inputs[i]] = true;
-    for (size_t i = 0; i < g->state_count; i++) known[g->states[i].in] = true;
+    for (size_t i = 0; i < g->value_count; i++)
+        known[i] = g->values[i].is_constant;
+    for (size_t i = 0; i < g->input_count; i++)
+        known[g->inputs[i]] = true;
+    for (size_t i = 0; i < g->state_count; i++)
+        known[g->states[i].in] = true;
     for (size_t i = 0; i < g->node_count && !code; i++) {
         const struct graph_node *n = &g->nodes[i];
         for (int k = 0; k < n->input_count && !code; k++)
             if (n->inputs[k] >= 0 && !known[n->inputs[k]])
-                code = fail_at(err, RNND_MISMATCH, n->name, "node \"%.80s\" reads \"%.80s\" before any node has made it",
-                               n->name, g->values[n->inputs[k]].name);
+                code =
+                    fail_at(err, RNND_MISMATCH, n->name, "node \"%.80s\" reads \"%.80s\" before any node has made it",
+                            n->name, g->values[n->inputs[k]].name);
         for (int k = 0; k < n->output_count && !code; k++) {
             if (n->outputs[k] < 0) continue;
             if (known[n->outputs[k]])
@@ -46,14 +50,16 @@ static rnnd_code check_node(struct graph *g, struct graph_node *n, rnnd_error *e
         return fail_at(err, RNND_MISMATCH, n->name, "node \"%.80s\": %s takes %d to %d inputs, it has %d", n->name,
                        n->op->name, n->op->min_inputs, n->op->max_inputs, n->input_count);
     for (int i = 0; i < n->op->min_inputs; i++)
-        if (n->inputs[i] < 0)
-            return fail_at(err, RNND_MISMATCH, n->name, "node \"%.80s\": %s needs its input %d", n->name, n->op->name, i);
+        if (n->inputs[i] < 0 && !n->op->owns_states) /* a cell's states may be absent; it checks its weights itself */
+            return fail_at(err, RNND_MISMATCH, n->name, "node \"%.80s\": %s needs its input %d", n->name, n->op->name,
+                           i);
     if (n->output_count > n->op->outputs || n->output_count < 1)
         return fail_at(err, RNND_MISMATCH, n->name, "node \"%.80s\": %s has 1 to %d outputs, %d are named", n->name,
                        n->op->name, n->op->outputs, n->output_count);
     for (size_t i = 0; i < n->attr_count; i++) {
         const char *const *known = n->op->attributes;
-        while (known && *known && strcmp(*known, n->attrs[i].name) != 0) known++;
+        while (known && *known && strcmp(*known, n->attrs[i].name) != 0)
+            known++;
         if (!known || !*known)
             return fail_at(err, RNND_MISMATCH, n->attrs[i].name, "node \"%.80s\": %s has no attribute \"%.80s\"",
                            n->name, n->op->name, n->attrs[i].name);
@@ -110,7 +116,8 @@ static void drop_packed(struct graph *g)
         for (size_t k = 0; k < g->node_count; k++)
             for (int s = 0; s < g->nodes[k].input_count; s++)
                 packed += g->nodes[k].inputs[s] == (int)i && g->nodes[k].op->prepare != NULL;
-        for (int d = 0; d < v->rank; d++) elements *= (size_t)v->dim[d];
+        for (int d = 0; d < v->rank; d++)
+            elements *= (size_t)v->dim[d];
         g->parameters += elements;
         if (packed && packed == graph_readers(g, (int)i)) {
             mem_free(v->constant.data);

@@ -47,7 +47,7 @@ int graph_value(struct graph *g, const char *name)
     if (!grow((void **)&g->values, g->value_count, &g->value_cap, sizeof *g->values)) return -1;
     char *copy = arena_string(&g->arena, name, strlen(name));
     if (!copy) return -1;
-    g->values[g->value_count] = (struct graph_value){ .name = copy, .rank = -1 };
+    g->values[g->value_count] = (struct graph_value){.name = copy, .rank = -1};
     return (int)g->value_count++;
 }
 
@@ -77,13 +77,15 @@ int graph_constant(struct graph *g, const char *name, enum dtype dtype, int rank
 struct graph_node *graph_node(struct graph *g, const struct op *op, const char *name, int input_count, int output_count)
 {
     if (!grow((void **)&g->nodes, g->node_count, &g->node_cap, sizeof *g->nodes)) return NULL;
-    struct graph_node n = { .op = op, .input_count = input_count, .output_count = output_count };
+    struct graph_node n = {.op = op, .input_count = input_count, .output_count = output_count};
     n.name = arena_string(&g->arena, name, strlen(name));
     n.inputs = arena_alloc(&g->arena, (size_t)input_count + 1, sizeof *n.inputs);
     n.outputs = arena_alloc(&g->arena, (size_t)output_count + 1, sizeof *n.outputs);
     if (!n.name || !n.inputs || !n.outputs) return NULL;
-    for (int i = 0; i < input_count; i++) n.inputs[i] = -1;
-    for (int i = 0; i < output_count; i++) n.outputs[i] = -1;
+    for (int i = 0; i < input_count; i++)
+        n.inputs[i] = -1;
+    for (int i = 0; i < output_count; i++)
+        n.outputs[i] = -1;
     g->nodes[g->node_count] = n;
     return &g->nodes[g->node_count++];
 }
@@ -97,13 +99,20 @@ static rnnd_code push(int **list, size_t *count, int value)
     return RNND_OK;
 }
 
-rnnd_code graph_add_input(struct graph *g, int value) { return push(&g->inputs, &g->input_count, value); }
-rnnd_code graph_add_output(struct graph *g, int value) { return push(&g->outputs, &g->output_count, value); }
+rnnd_code graph_add_input(struct graph *g, int value)
+{
+    return push(&g->inputs, &g->input_count, value);
+}
+rnnd_code graph_add_output(struct graph *g, int value)
+{
+    return push(&g->outputs, &g->output_count, value);
+}
 
-rnnd_code graph_add_state(struct graph *g, const char *name, char kind, int in, int out, size_t width, const float *initial)
+rnnd_code graph_add_state(struct graph *g, const char *name, char kind, int in, int out, size_t width,
+                          const float *initial)
 {
     if (!grow((void **)&g->states, g->state_count, &g->state_cap, sizeof *g->states)) return RNND_NO_MEMORY;
-    struct graph_state s = { .kind = kind, .in = in, .out = out, .width = width };
+    struct graph_state s = {.kind = kind, .in = in, .out = out, .width = width};
     s.name = arena_string(&g->arena, name, strlen(name));
     if (!s.name) return RNND_NO_MEMORY;
     if (initial) {
@@ -113,7 +122,7 @@ rnnd_code graph_add_state(struct graph *g, const char *name, char kind, int in, 
         s.initial = copy;
     }
     g->states[g->state_count++] = s;
-    graph_shape(g, in, 2, (const int64_t[]){ -1, (int64_t)width });
+    graph_shape(g, in, 2, (const int64_t[]){-1, (int64_t)width});
     return RNND_OK;
 }
 
@@ -130,17 +139,17 @@ static rnnd_code add_attr(struct graph *g, struct graph_node *n, struct attr att
 
 rnnd_code graph_attr_int(struct graph *g, struct graph_node *n, const char *name, int64_t v)
 {
-    return add_attr(g, n, (struct attr){ .name = name, .kind = ATTR_INT, .i = v });
+    return add_attr(g, n, (struct attr){.name = name, .kind = ATTR_INT, .i = v});
 }
 
 rnnd_code graph_attr_float(struct graph *g, struct graph_node *n, const char *name, float v)
 {
-    return add_attr(g, n, (struct attr){ .name = name, .kind = ATTR_FLOAT, .f = v });
+    return add_attr(g, n, (struct attr){.name = name, .kind = ATTR_FLOAT, .f = v});
 }
 
 rnnd_code graph_attr_pointer(struct graph *g, struct graph_node *n, const char *name, const void *p)
 {
-    return add_attr(g, n, (struct attr){ .name = name, .kind = ATTR_POINTER, .p = p });
+    return add_attr(g, n, (struct attr){.name = name, .kind = ATTR_POINTER, .p = p});
 }
 
 const struct attr *graph_find_attr(const struct graph_node *n, const char *name)
@@ -154,15 +163,19 @@ void graph_shape(struct graph *g, int value, int rank, const int64_t *dim)
 {
     if (value < 0) return;
     g->values[value].rank = rank;
-    for (int i = 0; i < rank; i++) g->values[value].dim[i] = dim[i];
+    for (int i = 0; i < rank; i++)
+        g->values[value].dim[i] = dim[i];
 }
 
 size_t graph_readers(const struct graph *g, int value)
 {
     size_t n = 0;
     for (size_t i = 0; i < g->node_count; i++)
-        for (int k = 0; k < g->nodes[i].input_count; k++) n += g->nodes[i].inputs[k] == value;
-    for (size_t i = 0; i < g->output_count; i++) n += g->outputs[i] == value;
-    for (size_t i = 0; i < g->state_count; i++) n += g->states[i].out == value;
+        for (int k = 0; k < g->nodes[i].input_count; k++)
+            n += g->nodes[i].inputs[k] == value;
+    for (size_t i = 0; i < g->output_count; i++)
+        n += g->outputs[i] == value;
+    for (size_t i = 0; i < g->state_count; i++)
+        n += g->states[i].out == value;
     return n;
 }

@@ -1,7 +1,7 @@
 /* graph.h -- a model's network: values, nodes, constants, states; how it is built, compiled and run.
  *
- * A value is a float32 or int64 tensor. Sequence values are [T][B][features...]: time first, so that a step is T = 1 and
- * the recurrent ops read rows directly. Every file format lowers to this; formats/stack does for layer lists. */
+ * A value is a float32 or int64 tensor. Sequence values are [T][B][features...]: time first, so that a step is T = 1
+ * and the recurrent ops read rows directly. Every file format lowers to this; formats/stack does for layer lists. */
 #ifndef RNND_GRAPH_H
 #define RNND_GRAPH_H
 
@@ -69,11 +69,14 @@ struct graph {
 void graph_init(struct graph *g, const struct kernels *kernels);
 void graph_free(struct graph *g);
 int graph_value(struct graph *g, const char *name);
-int graph_constant(struct graph *g, const char *name, enum dtype dtype, int rank, const size_t *dim, const void *data); /* copies */
-struct graph_node *graph_node(struct graph *g, const struct op *op, const char *name, int input_count, int output_count);
+/* Copies the data. */
+int graph_constant(struct graph *g, const char *name, enum dtype dtype, int rank, const size_t *dim, const void *data);
+struct graph_node *graph_node(struct graph *g, const struct op *op, const char *name, int input_count,
+                              int output_count);
 rnnd_code graph_add_input(struct graph *g, int value);
 rnnd_code graph_add_output(struct graph *g, int value);
-rnnd_code graph_add_state(struct graph *g, const char *name, char kind, int in, int out, size_t width, const float *initial);
+rnnd_code graph_add_state(struct graph *g, const char *name, char kind, int in, int out, size_t width,
+                          const float *initial);
 rnnd_code graph_attr_int(struct graph *g, struct graph_node *n, const char *name, int64_t v);
 rnnd_code graph_attr_float(struct graph *g, struct graph_node *n, const char *name, float v);
 rnnd_code graph_attr_pointer(struct graph *g, struct graph_node *n, const char *name, const void *p);
@@ -88,13 +91,15 @@ rnnd_code graph_compile(struct graph *g, rnnd_error *err);
 
 /* Running. A run owns the scratch of one thread: sized once for max_rows sequences of max_steps steps. */
 struct graph_run;
-rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_steps, struct graph_run **out, rnnd_error *err);
+rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_steps, struct graph_run **out,
+                         rnnd_error *err);
 void graph_run_close(struct graph_run *run);
 /* Makes room for passes of this size, as graph_run() does by itself where it must. */
 rnnd_code graph_run_reserve(struct graph_run *run, size_t rows, size_t steps, rnnd_error *err);
-/* One pass over T steps of B sequences. Row pointers: inputs[t*B + b] -> the network input row (all inputs side by side);
- * outputs[t*B + b] likewise, NULL = not wanted (output last: outputs[b] alone); state_in/out[b] -> all states of sequence b side by side, in
- * state order (in place allowed). Grows its scratch only where T or B exceed what it was opened for. */
+/* One pass over T steps of B sequences. Row pointers: inputs[t*B + b] -> the network input row (all inputs side by
+ * side); outputs[t*B + b] likewise, NULL = not wanted (output last: outputs[b] alone); state_in/out[b] -> all states of
+ * sequence b side by side, in state order (in place allowed). Grows its scratch only where T or B exceed what it was
+ * opened for. */
 rnnd_code graph_run(struct graph_run *run, size_t T, size_t B, const float *const *inputs, float *const *outputs,
                     const float *const *state_in, float *const *state_out, rnnd_error *err);
 

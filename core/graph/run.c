@@ -12,7 +12,7 @@ struct graph_run {
     size_t max_rows, max_steps;
     unsigned char *memory;
     size_t size, used;
-    bool overflow;         /* planning: sizes beyond all memory */
+    bool overflow; /* planning: sizes beyond all memory */
     size_t *state_offset;
     size_t state_width, input_width;
 };
@@ -41,7 +41,7 @@ static rnnd_code give_tensor(struct run_context *rc, struct tensor *t, enum dtyp
                              rnnd_error *err)
 {
     size_t bytes = dtype == DTYPE_F32 ? sizeof(float) : dtype == DTYPE_I64 ? sizeof(int64_t) : 1;
-    *t = (struct tensor){ .dtype = dtype, .rank = rank };
+    *t = (struct tensor){.dtype = dtype, .rank = rank};
     for (int i = 0; i < rank; i++) {
         t->dim[i] = dim[i];
         if (!size_mul(bytes, dim[i], &bytes)) return fail_memory(err, (size_t)-1);
@@ -56,12 +56,13 @@ static rnnd_code give_output(struct run_context *rc, const struct graph_node *n,
     return give_tensor(rc, &rc->values[n->outputs[i]], dtype, rank, dim, err);
 }
 
-rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_steps, struct graph_run **out, rnnd_error *err)
+rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_steps, struct graph_run **out,
+                         rnnd_error *err)
 {
     *out = NULL;
     struct graph_run *run = mem_alloc(1, sizeof *run);
     if (!run) return fail_memory(err, sizeof *run);
-    run->rc = (struct run_context){ .graph = g, .kernels = g->kernels, .scratch = take, .output = give_output };
+    run->rc = (struct run_context){.graph = g, .kernels = g->kernels, .scratch = take, .output = give_output};
     run->rc.values = mem_alloc(g->value_count + 1, sizeof *run->rc.values);
     run->state_offset = mem_alloc(g->state_count + 1, sizeof *run->state_offset);
     if (!run->rc.values || !run->state_offset) {
@@ -76,8 +77,10 @@ rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_step
     for (size_t i = 0; i < g->value_count; i++)
         if (g->values[i].is_constant) run->rc.values[i] = g->values[i].constant;
     rnnd_code code = graph_run_reserve(run, max_rows, max_steps, err);
-    if (code) graph_run_close(run);
-    else *out = run;
+    if (code)
+        graph_run_close(run);
+    else
+        *out = run;
     return code;
 }
 
@@ -99,7 +102,7 @@ static rnnd_code read_ends(struct graph_run *run, size_t T, size_t B, const floa
     for (size_t i = 0; i < g->input_count; i++) {
         size_t width = (size_t)g->values[g->inputs[i]].dim[2];
         struct tensor *t = &rc->values[g->inputs[i]];
-        rnnd_code code = give_tensor(rc, t, DTYPE_F32, 3, (const size_t[]){ T, B, width }, err);
+        rnnd_code code = give_tensor(rc, t, DTYPE_F32, 3, (const size_t[]){T, B, width}, err);
         if (code) return code;
         for (size_t r = 0; r < T * B && !rc->planning; r++)
             memcpy((float *)t->data + r * width, inputs[r] + at, width * sizeof(float));
@@ -109,7 +112,7 @@ static rnnd_code read_ends(struct graph_run *run, size_t T, size_t B, const floa
         if (g->states[i].direct) continue;
         size_t width = g->states[i].width;
         struct tensor *t = &rc->values[g->states[i].in];
-        rnnd_code code = give_tensor(rc, t, DTYPE_F32, 2, (const size_t[]){ B, width }, err);
+        rnnd_code code = give_tensor(rc, t, DTYPE_F32, 2, (const size_t[]){B, width}, err);
         if (code) return code;
         for (size_t b = 0; b < B && !rc->planning; b++)
             memcpy((float *)t->data + b * width, rc->state_in[b] + run->state_offset[i], width * sizeof(float));

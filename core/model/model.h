@@ -2,6 +2,7 @@
 #ifndef RNND_MODEL_H
 #define RNND_MODEL_H
 
+#include "core/formats/stack.h"
 #include "core/graph/graph.h"
 #include "core/model/config.h"
 #include "core/rnnd.h"
@@ -11,10 +12,13 @@ struct rnnd_model {
     struct arena arena;          /* strings and tables of info */
     struct config config;
     struct graph graph;
+    struct network network;      /* the network's own inputs and output, which a task may dress otherwise in info */
     const struct kernels *kernels;
     const struct task *task;
     void *task_data;             /* the task's own tables, made by its attach */
     size_t network_inputs, network_outputs; /* floats of one step's row */
+    unsigned char digest[16];    /* XXH3-128 over tensors and canonical configuration */
+    size_t network_state;        /* floats of all graph states */
     /* one state's bytes: header | recurrent states (or the ring of a sliding model) | the task's part */
     size_t recurrent_offset, recurrent_floats, task_offset, task_bytes, state_bytes;
 };
@@ -37,6 +41,8 @@ struct task {
     /* the network's output row to the step's output row (NULL = not wanted); may keep the row in task_state */
     void (*after)(const struct rnnd_model *m, void *task_state, const float *network_row, float *output);
     void (*detach)(struct rnnd_model *m); /* optional: frees what attach took */
+    /* optional: task bytes from a stranger's blob are ones this model could have made; CORRUPT otherwise */
+    rnnd_code (*verify)(const struct rnnd_model *m, const void *task_state, rnnd_error *err);
 };
 
 /* Opens with a given task table (NULL-terminated); rnnd_model_open() passes tasks.c's. */
@@ -45,7 +51,13 @@ rnnd_code model_open_memory(const void *data, size_t bytes, const char *name, co
 rnnd_code model_open_file(const char *path, const rnnd_options *options, const struct task *const *tasks,
                           rnnd_model **out, rnnd_error *err);
 
-/* Stepping the network with the task around it: behind rnnd_step. */
+/* The task's part of a state. */
 void *model_task_state(const rnnd_model *m, void *state);
+/* The recurrent part of a state: all graph states side by side, or a sliding model's ring of network rows. */
+float *model_recurrent(const rnnd_model *m, void *state);
+/* The network's initial states side by side, [sum of their widths]. */
+void model_initial(const rnnd_model *m, float *states);
+/* MISMATCH if an id in a network row is not a whole number below its limit. */
+rnnd_code model_check_ids(const rnnd_model *m, const float *network_row, rnnd_error *err);
 
 #endif

@@ -21,8 +21,8 @@ static rnnd_code check(struct graph *g, struct graph_node *n, rnnd_error *err)
     if (x->rank < 2 || inputs < 1)
         return fail_at(err, RNND_MISMATCH, n->name, "layer \"%.80s\": wanted rows as input", n->name);
     size_t outputs = w->rank == 2 && w->dim[0] > 0 ? (size_t)w->dim[0] : 1;
-    op_constant(g, n, 1, "weight", 2, (const size_t[]){ outputs, (size_t)inputs }, &code, err);
-    if (!code) op_constant(g, n, 2, "bias", 1, (const size_t[]){ outputs }, &code, err);
+    op_constant(g, n, 1, "weight", 2, (const size_t[]){outputs, (size_t)inputs}, &code, err);
+    if (!code) op_constant(g, n, 2, "bias", 1, (const size_t[]){outputs}, &code, err);
     if (code) return code;
     int64_t dim[MAX_RANK];
     memcpy(dim, x->dim, sizeof dim);
@@ -47,7 +47,7 @@ static rnnd_code prepare(struct graph *g, struct graph_node *n, rnnd_error *err)
     if (!d) return fail_memory(err, sizeof *d);
     n->prepared = d;
     d->outputs = w->dim[0];
-    d->act = op_act(n, "activation", (struct act){ .kind = ACT_LINEAR });
+    d->act = op_act(n, "activation", (struct act){.kind = ACT_LINEAR});
     size_t floats = pack_dense_floats(w->dim[1], w->dim[0]), bytes;
     if (floats == 0 || !size_mul(floats, sizeof(float), &bytes) || !(d->memory = mem_aligned(bytes)))
         return fail_memory(err, floats);
@@ -83,10 +83,11 @@ static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_er
             memcpy(acc[r], d->bias, width * sizeof(float));
         }
         rc->kernels->matmul(&d->w, count, in, acc);
-        for (size_t r = 0; r < count; r++) rc->kernels->activate(d->act, d->outputs, acc[r], y + (at + r) * d->outputs);
+        for (size_t r = 0; r < count; r++)
+            rc->kernels->activate(d->act, d->outputs, acc[r], y + (at + r) * d->outputs);
     }
     return RNND_OK;
 }
 
-static const char *const attributes[] = { "activation", NULL };
-const struct op op_dense = { "dense", 2, 3, 1, attributes, true, false, check, prepare, release, run };
+static const char *const attributes[] = {"activation", NULL};
+const struct op op_dense = {"dense", 2, 3, 1, attributes, true, false, check, prepare, release, run};

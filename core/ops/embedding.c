@@ -11,12 +11,14 @@ static rnnd_code check(struct graph *g, struct graph_node *n, rnnd_error *err)
     op_constant(g, n, 1, "weight", 0, NULL, &code, err);
     if (code) return code;
     if (table->rank != 2 || table->dim[0] < 1 || table->dim[1] < 1)
-        return fail_at(err, RNND_MISMATCH, table->name, "layer \"%.80s\", weight \"%.80s\": wanted shape [ids, width], found rank %d",
-                       n->name, table->name, table->rank);
+        return fail_at(err, RNND_MISMATCH, table->name,
+                       "layer \"%.80s\", weight \"%.80s\": wanted shape [ids, width], found rank %d", n->name,
+                       table->name, table->rank);
     if (x->rank != 3 || x->dim[2] != 1)
-        return fail_at(err, RNND_MISMATCH, n->name, "layer \"%.80s\": wanted an input of one id per step, found width %lld",
-                       n->name, (long long)op_width(g, n, 0));
-    graph_shape(g, n->outputs[0], 3, (const int64_t[]){ x->dim[0], -1, table->dim[1] });
+        return fail_at(err, RNND_MISMATCH, n->name,
+                       "layer \"%.80s\": wanted an input of one id per step, found width %lld", n->name,
+                       (long long)op_width(g, n, 0));
+    graph_shape(g, n->outputs[0], 3, (const int64_t[]){x->dim[0], -1, table->dim[1]});
     return RNND_OK;
 }
 
@@ -24,7 +26,7 @@ static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_er
 {
     const struct tensor *x = &rc->values[n->inputs[0]], *table = &rc->values[n->inputs[1]];
     size_t width = table->dim[1], rows = tensor_rows(x);
-    rnnd_code code = rc->output(rc, n, 0, DTYPE_F32, 3, (const size_t[]){ x->dim[0], x->dim[1], width }, err);
+    rnnd_code code = rc->output(rc, n, 0, DTYPE_F32, 3, (const size_t[]){x->dim[0], x->dim[1], width}, err);
     if (code || rc->planning) return code;
     float *y = rc->values[n->outputs[0]].data;
     for (size_t r = 0; r < rows; r++) {
@@ -37,4 +39,4 @@ static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_er
     return RNND_OK;
 }
 
-const struct op op_embedding = { "embedding", 2, 2, 1, NULL, true, false, check, NULL, NULL, run };
+const struct op op_embedding = {"embedding", 2, 2, 1, NULL, true, false, check, NULL, NULL, run};

@@ -7,9 +7,9 @@
 #include "core/ops/ops.h"
 
 static const struct op *const ops[] = {
-    &op_lstm,   &op_gru,        &op_rnn,        &op_embedding,  &op_dense,       &op_activation, &op_softmax,
-    &op_log_softmax, &op_layer_norm, &op_scale_shift, &op_add,   &op_sub,         &op_mul,        &op_concat,
-    &op_slice,  &op_last,       &op_as_step,    &op_reverse,    &op_identity,
+    &op_lstm,        &op_gru,        &op_rnn,         &op_embedding, &op_dense,    &op_activation, &op_softmax,
+    &op_log_softmax, &op_layer_norm, &op_scale_shift, &op_add,       &op_sub,      &op_mul,        &op_concat,
+    &op_slice,       &op_last,       &op_as_step,     &op_reverse,   &op_identity,
 };
 
 const struct op *op_find(const char *name)
@@ -56,53 +56,59 @@ const float *op_constant(const struct graph *g, const struct graph_node *n, int 
         return NULL;
     }
     bool same = rank == 0 || rank == v->rank;
-    for (int i = 0; same && i < rank; i++) same = v->constant.dim[i] == dim[i];
+    for (int i = 0; same && i < rank; i++)
+        same = v->constant.dim[i] == dim[i];
     if (same) return v->constant.data;
-    for (int i = 0, at = 0; i < rank; i++) at += snprintf(wanted + at, sizeof wanted - (size_t)at, i ? ", %zu" : "%zu", dim[i]);
+    for (int i = 0, at = 0; i < rank; i++)
+        at += snprintf(wanted + at, sizeof wanted - (size_t)at, i ? ", %zu" : "%zu", dim[i]);
     for (int i = 0, at = 0; i < v->rank && at < 80; i++)
         at += snprintf(found + at, sizeof found - (size_t)at, i ? ", %zu" : "%zu", v->constant.dim[i]);
-    *code = fail_at(err, RNND_MISMATCH, v->name, "layer \"%.80s\", %s \"%.80s\": wanted shape [%s], found [%s]", n->name,
-                    what, v->name, wanted, found);
+    *code = fail_at(err, RNND_MISMATCH, v->name, "layer \"%.80s\", %s \"%.80s\": wanted shape [%s], found [%s]",
+                    n->name, what, v->name, wanted, found);
     return NULL;
 }
 
 size_t tensor_rows(const struct tensor *t)
 {
     size_t n = 1;
-    for (int i = 0; i + 1 < t->rank; i++) n *= t->dim[i];
+    for (int i = 0; i + 1 < t->rank; i++)
+        n *= t->dim[i];
     return n;
 }
 
-size_t tensor_width(const struct tensor *t) { return t->rank ? t->dim[t->rank - 1] : 1; }
+size_t tensor_width(const struct tensor *t)
+{
+    return t->rank ? t->dim[t->rank - 1] : 1;
+}
 
 /* Where one kind has several names, the first is the one shown. */
 static const struct {
     const char *name;
     struct act act;
 } acts[] = {
-    { "linear", { ACT_LINEAR, 0, 0 } },
-    { "sigmoid", { ACT_SIGMOID, 0, 0 } },
-    { "tanh", { ACT_TANH, 0, 0 } },
-    { "relu", { ACT_RELU, 0, 0 } },
-    { "hard_sigmoid", { ACT_HARD_SIGMOID, 1.0f / 6.0f, 0.5f } }, /* PyTorch, Keras 3 */
-    { "hard_sigmoid_keras2", { ACT_HARD_SIGMOID, 0.2f, 0.5f } }, /* Keras 1 and 2, ONNX */
-    { "leaky_relu", { ACT_LEAKY_RELU, 0.01f, 0 } },
-    { "elu", { ACT_ELU, 1.0f, 0 } },
-    { "selu", { ACT_SELU, 0, 0 } },
-    { "softplus", { ACT_SOFTPLUS, 0, 0 } },
-    { "softsign", { ACT_SOFTSIGN, 0, 0 } },
-    { "thresholded_relu", { ACT_THRESHOLDED_RELU, 1.0f, 0 } },
-    { "scaled_tanh", { ACT_SCALED_TANH, 1.0f, 1.0f } },
-    { "affine", { ACT_AFFINE, 1.0f, 0 } },
-    { "exp", { ACT_EXP, 0, 0 } },
-    { "relu6", { ACT_RELU6, 0, 0 } },
-    { "hard_tanh", { ACT_HARD_TANH, 0, 0 } },
-    { "swish", { ACT_SWISH, 0, 0 } },
-    { "silu", { ACT_SWISH, 0, 0 } },
-    { "gelu", { ACT_GELU, 0, 0 } },
-    { "hard_swish", { ACT_HARD_SWISH, 0, 0 } },
-    { "mish", { ACT_MISH, 0, 0 } },
-    { "abs", { ACT_ABS, 0, 0 } },
+    {"linear", {ACT_LINEAR, 0, 0}},
+    {"sigmoid", {ACT_SIGMOID, 0, 0}},
+    {"tanh", {ACT_TANH, 0, 0}},
+    {"relu", {ACT_RELU, 0, 0}},
+    {"hard_sigmoid", {ACT_HARD_SIGMOID, 1.0f / 6.0f, 0.5f}}, /* PyTorch, Keras 3 */
+    {"hard_sigmoid_keras2", {ACT_HARD_SIGMOID, 0.2f, 0.5f}}, /* Keras 1 and 2, ONNX */
+    {"leaky_relu", {ACT_LEAKY_RELU, 0.01f, 0}},
+    {"elu", {ACT_ELU, 1.0f, 0}},
+    {"selu", {ACT_SELU, 0, 0}},
+    {"softplus", {ACT_SOFTPLUS, 0, 0}},
+    {"softsign", {ACT_SOFTSIGN, 0, 0}},
+    {"thresholded_relu", {ACT_THRESHOLDED_RELU, 1.0f, 0}},
+    {"scaled_tanh", {ACT_SCALED_TANH, 1.0f, 1.0f}},
+    {"affine", {ACT_AFFINE, 1.0f, 0}},
+    {"exp", {ACT_EXP, 0, 0}},
+    {"relu6", {ACT_RELU6, 0, 0}},
+    {"hard_tanh", {ACT_HARD_TANH, 0, 0}},
+    {"swish", {ACT_SWISH, 0, 0}},
+    {"silu", {ACT_SWISH, 0, 0}},
+    {"gelu", {ACT_GELU, 0, 0}},
+    {"hard_swish", {ACT_HARD_SWISH, 0, 0}},
+    {"mish", {ACT_MISH, 0, 0}},
+    {"abs", {ACT_ABS, 0, 0}},
 };
 
 bool act_find(const char *name, struct act *out)

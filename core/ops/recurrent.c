@@ -26,7 +26,7 @@ static enum cell_kind kind_of(const struct graph_node *n)
 
 static rnnd_code find_sizes(const struct graph *g, const struct graph_node *n, struct cell_spec *s, rnnd_error *err)
 {
-    static const size_t gates_of[] = { [CELL_RNN] = 1, [CELL_LSTM] = 4, [CELL_GRU] = 3 };
+    static const size_t gates_of[] = {[CELL_RNN] = 1, [CELL_LSTM] = 4, [CELL_GRU] = 3};
     const struct graph_value *w = &g->values[n->inputs[IN_W_HH]];
     int64_t inputs = op_width(g, n, IN_X);
     s->kind = kind_of(n);
@@ -34,8 +34,9 @@ static rnnd_code find_sizes(const struct graph *g, const struct graph_node *n, s
     if (g->values[n->inputs[IN_X]].rank != 3 || inputs < 1)
         return fail_at(err, RNND_MISMATCH, n->name, "layer \"%.80s\": wanted a sequence of rows as input", n->name);
     if (w->rank != 2 || w->dim[0] < 1 || w->dim[0] % (int64_t)gates != 0)
-        return fail_at(err, RNND_MISMATCH, w->name, "layer \"%.80s\", weight_hh \"%.80s\": wanted %zu rows per unit, found %lld",
-                       n->name, w->name, gates, (long long)(w->rank > 0 ? w->dim[0] : 0));
+        return fail_at(err, RNND_MISMATCH, w->name,
+                       "layer \"%.80s\", weight_hh \"%.80s\": wanted %zu rows per unit, found %lld", n->name, w->name,
+                       gates, (long long)(w->rank > 0 ? w->dim[0] : 0));
     s->inputs = (size_t)inputs;
     s->hidden = (size_t)w->dim[0] / gates;
     s->projection = n->input_count > IN_W_HR && n->inputs[IN_W_HR] >= 0 ? (size_t)w->dim[1] : 0;
@@ -49,21 +50,27 @@ static rnnd_code describe(const struct graph *g, const struct graph_node *n, str
     if (code) return code;
     const struct graph_value *w = &g->values[n->inputs[IN_W_HH]];
     size_t rows = (size_t)w->dim[0], recurrent = s->projection ? s->projection : s->hidden;
-    const struct { int input; const char *what; int rank; size_t dim[2]; const float **to; } wanted[] = {
-        { IN_W_IH, "weight_ih", 2, { rows, s->inputs }, &s->w_ih },
-        { IN_W_HH, "weight_hh", 2, { rows, recurrent }, &s->w_hh },
-        { IN_B_IH, "bias_ih", 1, { rows, 0 }, &s->b_ih },
-        { IN_B_HH, "bias_hh", 1, { rows, 0 }, &s->b_hh },
-        { IN_W_HR, "projection", 2, { s->projection, s->hidden }, &s->w_hr },
-        { IN_PEEPHOLE, "peephole", 2, { 3, s->hidden }, &s->peephole },
+    const struct {
+        int input;
+        const char *what;
+        int rank;
+        size_t dim[2];
+        const float **to;
+    } wanted[] = {
+        {IN_W_IH, "weight_ih", 2, {rows, s->inputs}, &s->w_ih},
+        {IN_W_HH, "weight_hh", 2, {rows, recurrent}, &s->w_hh},
+        {IN_B_IH, "bias_ih", 1, {rows, 0}, &s->b_ih},
+        {IN_B_HH, "bias_hh", 1, {rows, 0}, &s->b_hh},
+        {IN_W_HR, "projection", 2, {s->projection, s->hidden}, &s->w_hr},
+        {IN_PEEPHOLE, "peephole", 2, {3, s->hidden}, &s->peephole},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         *wanted[i].to = op_constant(g, n, wanted[i].input, wanted[i].what, wanted[i].rank, wanted[i].dim, &code, err);
         if (code) return code;
     }
-    s->gate = op_act(n, "gate", (struct act){ .kind = ACT_SIGMOID });
-    s->cell = op_act(n, "cell", (struct act){ .kind = ACT_TANH });
-    s->out = op_act(n, "out", (struct act){ .kind = ACT_TANH });
+    s->gate = op_act(n, "gate", (struct act){.kind = ACT_SIGMOID});
+    s->cell = op_act(n, "cell", (struct act){.kind = ACT_TANH});
+    s->out = op_act(n, "out", (struct act){.kind = ACT_TANH});
     s->reset_before = op_int(n, "reset_before", 0) != 0;
     s->z_takes_new = op_int(n, "z_takes_new", 0) != 0;
     s->coupled_input = op_int(n, "coupled_input", 0) != 0;
@@ -76,22 +83,22 @@ static rnnd_code describe(const struct graph *g, const struct graph_node *n, str
 
 static rnnd_code check(struct graph *g, struct graph_node *n, rnnd_error *err)
 {
-    struct cell_spec s = { 0 };
-    if (n->inputs[IN_W_IH] < 0 || n->inputs[IN_W_HH] < 0)
-        return fail_at(err, RNND_MISMATCH, n->name, "layer \"%.80s\": %s needs weight_ih and weight_hh", n->name, n->op->name);
+    struct cell_spec s = {0};
+    if (n->inputs[IN_X] < 0 || n->inputs[IN_W_IH] < 0 || n->inputs[IN_W_HH] < 0)
+        return fail_at(err, RNND_MISMATCH, n->name, "layer \"%.80s\": %s needs an input, weight_ih and weight_hh",
+                       n->name, n->op->name);
     rnnd_code code = describe(g, n, &s, err);
     if (code) return code;
     size_t recurrent = s.projection ? s.projection : s.hidden;
-    const size_t widths[] = { [IN_H] = recurrent, [IN_C] = s.hidden };
+    const size_t widths[] = {[IN_H] = recurrent, [IN_C] = s.hidden};
     for (int i = IN_H; i <= (s.kind == CELL_LSTM ? IN_C : IN_H); i++)
         if (n->inputs[i] >= 0 && op_width(g, n, i) != (int64_t)widths[i])
             return fail_at(err, RNND_MISMATCH, n->name, "layer \"%.80s\": wanted a state of width %zu, found %lld",
                            n->name, widths[i], (long long)op_width(g, n, i));
-    graph_shape(g, n->outputs[OUT_Y], 3,
-                (const int64_t[]){ g->values[n->inputs[IN_X]].dim[0], -1, (int64_t)recurrent });
-    if (n->output_count > OUT_H) graph_shape(g, n->outputs[OUT_H], 2, (const int64_t[]){ -1, (int64_t)recurrent });
+    graph_shape(g, n->outputs[OUT_Y], 3, (const int64_t[]){g->values[n->inputs[IN_X]].dim[0], -1, (int64_t)recurrent});
+    if (n->output_count > OUT_H) graph_shape(g, n->outputs[OUT_H], 2, (const int64_t[]){-1, (int64_t)recurrent});
     if (n->output_count > OUT_C && s.kind == CELL_LSTM)
-        graph_shape(g, n->outputs[OUT_C], 2, (const int64_t[]){ -1, (int64_t)s.hidden });
+        graph_shape(g, n->outputs[OUT_C], 2, (const int64_t[]){-1, (int64_t)s.hidden});
     return RNND_OK;
 }
 
@@ -104,12 +111,12 @@ static int direct_state(const struct graph *g, int in)
 
 static rnnd_code prepare(struct graph *g, struct graph_node *n, rnnd_error *err)
 {
-    struct cell_spec s = { 0 };
+    struct cell_spec s = {0};
     rnnd_code code = describe(g, n, &s, err);
     if (code) return code;
     struct recurrent *r = arena_alloc(&g->arena, 1, sizeof *r);
     if (!r) return fail_memory(err, sizeof *r);
-    *r = (struct recurrent){ .reverse = op_int(n, "reverse", 0) != 0, .h_state = -1, .c_state = -1 };
+    *r = (struct recurrent){.reverse = op_int(n, "reverse", 0) != 0, .h_state = -1, .c_state = -1};
     code = cell_prepare(&s, g->kernels, &r->cell, err);
     if (code) return code;
     if (n->inputs[IN_H] >= 0) r->h_state = direct_state(g, n->inputs[IN_H]);
@@ -124,7 +131,10 @@ static rnnd_code prepare(struct graph *g, struct graph_node *n, rnnd_error *err)
     return RNND_OK;
 }
 
-static void release(struct graph_node *n) { cell_free(((struct recurrent *)n->prepared)->cell); }
+static void release(struct graph_node *n)
+{
+    cell_free(((struct recurrent *)n->prepared)->cell);
+}
 
 struct rows { /* pointers into a run's scratch */
     const float **x, **h, **c;
@@ -154,7 +164,8 @@ static rnnd_code take_rows(struct run_context *rc, const struct recurrent *r, si
     w->h_next = (float **)(w->c + B);
     w->c_next = w->h_next + B;
     memset(w->zeros, 0, widest * sizeof(float));
-    for (size_t i = 0; i < chunk_rows; i++) w->projected[i] = w->accumulators + i * cell_projected_width(cell);
+    for (size_t i = 0; i < chunk_rows; i++)
+        w->projected[i] = w->accumulators + i * cell_projected_width(cell);
     return RNND_OK;
 }
 
@@ -179,23 +190,28 @@ static void run_steps(struct run_context *rc, const struct graph_node *n, size_t
         w->h[b] = state_row(rc, n->inputs[IN_H], r->h_state, b, H, w->zeros);
         if (has_c) {
             w->c[b] = state_row(rc, n->inputs[IN_C], r->c_state, b, cell->c_width, w->zeros);
-            w->c_next[b] = r->c_state >= 0 ? rc->state_out[b] + rc->state_offset[r->c_state] : w->c_own + b * cell->c_width;
+            w->c_next[b] =
+                r->c_state >= 0 ? rc->state_out[b] + rc->state_offset[r->c_state] : w->c_own + b * cell->c_width;
         }
     }
     for (size_t done = 0; done < T;) {
         size_t steps = T - done < chunk ? T - done : chunk;
         for (size_t s = 0; s < steps; s++) {
             size_t t = r->reverse ? T - 1 - done - s : done + s;
-            for (size_t b = 0; b < B; b++) w->x[s * B + b] = x + (t * B + b) * cell->inputs;
+            for (size_t b = 0; b < B; b++)
+                w->x[s * B + b] = x + (t * B + b) * cell->inputs;
         }
         cell_project(cell, steps * B, w->x, w->projected);
         for (size_t s = 0; s < steps; s++) {
             size_t t = r->reverse ? T - 1 - done - s : done + s;
-            for (size_t b = 0; b < B; b++) w->h_next[b] = y + (t * B + b) * H;
+            for (size_t b = 0; b < B; b++)
+                w->h_next[b] = y + (t * B + b) * H;
             cell_step(cell, B, w->projected + s * B, w->h, has_c ? w->c : NULL, w->h_next, has_c ? w->c_next : NULL,
                       w->scratch);
-            for (size_t b = 0; b < B; b++) w->h[b] = w->h_next[b];
-            for (size_t b = 0; b < B && has_c; b++) w->c[b] = w->c_next[b];
+            for (size_t b = 0; b < B; b++)
+                w->h[b] = w->h_next[b];
+            for (size_t b = 0; b < B && has_c; b++)
+                w->c[b] = w->c_next[b];
         }
         done += steps;
     }
@@ -207,13 +223,13 @@ static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_er
     const struct cell *cell = r->cell;
     const struct tensor *x = &rc->values[n->inputs[IN_X]];
     size_t T = x->dim[0], B = x->dim[1], H = cell->recurrent, total;
-    struct rows w = { 0 };
+    struct rows w = {0};
     if (!size_mul(T, B, &total)) return fail_memory(err, (size_t)-1);
     size_t chunk_rows = B > PROJECT_ROWS ? B : PROJECT_ROWS; /* grows with T and B, so that plans hold for less */
     if (total < chunk_rows) chunk_rows = total;
-    rnnd_code code = rc->output(rc, n, OUT_Y, DTYPE_F32, 3, (const size_t[]){ T, B, H }, err);
-    if (!code && r->h_read) code = rc->output(rc, n, OUT_H, DTYPE_F32, 2, (const size_t[]){ B, H }, err);
-    if (!code && r->c_read) code = rc->output(rc, n, OUT_C, DTYPE_F32, 2, (const size_t[]){ B, cell->c_width }, err);
+    rnnd_code code = rc->output(rc, n, OUT_Y, DTYPE_F32, 3, (const size_t[]){T, B, H}, err);
+    if (!code && r->h_read) code = rc->output(rc, n, OUT_H, DTYPE_F32, 2, (const size_t[]){B, H}, err);
+    if (!code && r->c_read) code = rc->output(rc, n, OUT_C, DTYPE_F32, 2, (const size_t[]){B, cell->c_width}, err);
     if (!code) code = take_rows(rc, r, B, chunk_rows, &w, err);
     if (code || rc->planning) return code;
     run_steps(rc, n, T, B, chunk_rows, &w);
@@ -221,16 +237,17 @@ static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_er
         if (r->h_state >= 0) memcpy(rc->state_out[b] + rc->state_offset[r->h_state], w.h[b], H * sizeof(float));
         if (r->h_read) memcpy((float *)rc->values[n->outputs[OUT_H]].data + b * H, w.h[b], H * sizeof(float));
         if (r->c_read)
-            memcpy((float *)rc->values[n->outputs[OUT_C]].data + b * cell->c_width, w.c[b], cell->c_width * sizeof(float));
+            memcpy((float *)rc->values[n->outputs[OUT_C]].data + b * cell->c_width, w.c[b],
+                   cell->c_width * sizeof(float));
     }
     return RNND_OK;
 }
 
-static const char *const lstm_attributes[] = { "reverse", "gate", "cell", "out", "coupled_input", "coupled_forget",
-                                               "clip", "cell_clip", "projection_clip", NULL };
-static const char *const gru_attributes[] = { "reverse", "gate", "cell", "reset_before", "z_takes_new", "clip", NULL };
-static const char *const rnn_attributes[] = { "reverse", "cell", "clip", NULL };
+static const char *const lstm_attributes[] = {
+    "reverse", "gate", "cell", "out", "coupled_input", "coupled_forget", "clip", "cell_clip", "projection_clip", NULL};
+static const char *const gru_attributes[] = {"reverse", "gate", "cell", "reset_before", "z_takes_new", "clip", NULL};
+static const char *const rnn_attributes[] = {"reverse", "cell", "clip", NULL};
 
-const struct op op_lstm = { "lstm", 5, 9, 3, lstm_attributes, true, true, check, prepare, release, run };
-const struct op op_gru = { "gru", 5, 7, 2, gru_attributes, true, true, check, prepare, release, run };
-const struct op op_rnn = { "rnn", 5, 7, 2, rnn_attributes, true, true, check, prepare, release, run };
+const struct op op_lstm = {"lstm", 5, 9, 3, lstm_attributes, true, true, check, prepare, release, run};
+const struct op op_gru = {"gru", 5, 7, 2, gru_attributes, true, true, check, prepare, release, run};
+const struct op op_rnn = {"rnn", 5, 7, 2, rnn_attributes, true, true, check, prepare, release, run};

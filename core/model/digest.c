@@ -1,0 +1,35 @@
+/* digest.c -- a model's fingerprint over tensors and configuration. */
+#define XXH_STATIC_LINKING_ONLY /* the hash state on the stack: it then needs no memory that could be missing */
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "core/base/error.h"
+#include "core/formats/json.h"
+#include "core/model/digest.h"
+
+rnnd_code model_digest(struct rnnd_model *m, const struct checkpoint *ck, rnnd_error *err)
+{
+    XXH3_state_t state;
+    XXH128_canonical_t canonical;
+    char *text = json_print(m->config.json, true), hex[33];
+    if (!text) return fail_memory(err, JSON_MAX_BYTES);
+    XXH3_128bits_reset(&state);
+    for (size_t i = 0; i < ck->count; i++) {
+        const struct checkpoint_tensor *t = &ck->tensors[i];
+        uint64_t shape[MAX_RANK + 2] = {(uint64_t)t->stored, (uint64_t)t->rank};
+        for (int d = 0; d < t->rank; d++)
+            shape[d + 2] = t->dim[d];
+        XXH3_128bits_update(&state, t->name, strlen(t->name) + 1);
+        XXH3_128bits_update(&state, shape, (size_t)(t->rank + 2) * sizeof *shape);
+        XXH3_128bits_update(&state, t->raw, t->count * stored_types[t->stored].bytes);
+    }
+    XXH3_128bits_update(&state, text, strlen(text));
+    mem_free(text);
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
+    memcpy(m->digest, canonical.digest, sizeof m->digest);
+    for (int i = 0; i < 16; i++)
+        snprintf(hex + 2 * i, 3, "%02x", m->digest[i]);
+    m->info.digest = arena_string(&m->arena, hex, 32);
+    return m->info.digest ? RNND_OK : fail_memory(err, sizeof hex);
+}

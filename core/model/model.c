@@ -1,0 +1,267 @@
+/* model.c -- opens models: file to tensors to graph to a laid out, verified, immutable model. */
+#include "core/model/model.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/error.h"
+#include "core/formats/format.h"
+#include "core/formats/json.h"
+#include "core/model/digest.h"
+#include "core/model/golden.h"
+
+#define MAX_FILE_BYTES ((size_t)16 << 30)
+#define MAX_STATE_BYTES ((size_t)1 << 30)
+#define ARENA_LIMIT ((size_t)256 << 20)
+
+struct origin { /* where a model comes from */
+    const uint8_t *data;
+    size_t bytes;
+    const char *side; /* configuration beside the file, or NULL */
+    size_t side_bytes;
+    const char *name;
+    const rnnd_options *options;
+};
+
+static rnnd_code find_config(const struct origin *from, const struct checkpoint *ck, struct arena *arena,
+                             struct config *out, rnnd_error *err)
+{
+    const char *over = from->options ? from->options->config : NULL;
+    if (over) return config_parse(over, strlen(over), arena, out, err);
+    if (ck->config) return config_parse(ck->config, ck->config_bytes, arena, out, err);
+    if (from->side) return config_parse(from->side, from->side_bytes, arena, out, err);
+    return fail(err, RNND_MISMATCH,
+                "%s has no configuration: wanted one in its metadata under \"rnnd\" or beside it in %s.rnnd.json",
+                from->name, from->name);
+}
+
+/* Offsets of a state's parts; every part begins at a multiple of 8 bytes. */
+static rnnd_code lay_out(struct rnnd_model *m, rnnd_error *err)
+{
+    size_t floats = m->network_state, bytes;
+    bool fits = m->config.mode == RNND_CARRY || size_mul(m->config.window, m->network_inputs, &floats);
+    m->recurrent_offset = sizeof(struct state_header);
+    m->recurrent_floats = floats;
+    fits = fits && size_mul(floats, sizeof(float), &bytes) && size_add(bytes, m->recurrent_offset + 7, &m->task_offset);
+    m->task_offset &= ~(size_t)7;
+    fits = fits && size_add(m->task_offset, m->task_bytes, &m->state_bytes) &&
+           size_add(m->state_bytes, 7, &m->state_bytes);
+    m->state_bytes &= ~(size_t)7;
+    if (!fits || m->state_bytes > MAX_STATE_BYTES)
+        return fail(err, RNND_TOO_LARGE, "a state of this model would have more than %zu bytes", MAX_STATE_BYTES);
+    m->info.state_bytes = m->state_bytes;
+    return RNND_OK;
+}
+
+static void describe_states(struct rnnd_model *m)
+{
+    rnnd_info *info = &m->info;
+    bool same = true;
+    for (size_t i = 0; i < m->graph.state_count; i++) {
+        const struct graph_state *s = &m->graph.states[i];
+        m->network_state += s->width;
+        if (s->kind == 'c') info->c_width += s->width;
+        if (s->kind != 'h') continue;
+        info->h_width += s->width;
+        same &= info->state_layers++ == 0 || info->state_hidden == s->width;
+        info->state_hidden = s->width;
+    }
+    if (!same) info->state_hidden = 0;
+}
+
+static rnnd_code describe(struct rnnd_model *m, const char *name, rnnd_error *err)
+{
+    rnnd_info *info = &m->info;
+    const struct config *c = &m->config;
+    if (!c->name && !(info->name = arena_string(&m->arena, name, strlen(name)))) return fail_memory(err, strlen(name));
+    if (c->name) info->name = c->name;
+    info->format = "rnnd-1";
+    info->description = c->description;
+    info->license = c->license;
+    info->data = c->data;
+    info->metrics = c->metrics;
+    info->config = c->text;
+    info->task = c->task;
+    info->mode = c->mode;
+    info->window = c->window;
+    info->output_last = c->output_last;
+    info->inputs = m->network.inputs;
+    info->input_count = m->network.input_count;
+    info->outputs = &m->network.output;
+    info->output_count = 1;
+    info->input_width = m->network_inputs = m->network.input_width;
+    info->output_width = m->network_outputs = m->network.output.width;
+    info->layers = m->network.layers;
+    info->layer_count = m->network.layer_count;
+    info->parameters = m->graph.parameters;
+    info->weight_bytes = m->graph.weight_bytes;
+    info->tokenizer = info->frequency = "";
+    info->streamable = c->mode == RNND_SLIDING || m->graph.causal;
+    info->not_streamable = "";
+    describe_states(m);
+    if (info->streamable) return RNND_OK;
+    char why[256];
+    int n = snprintf(
+        why, sizeof why,
+        "layer \"%.80s\" reads whole sequences, so no state can be carried; mode sliding with a window streams it",
+        m->graph.not_causal);
+    info->not_streamable = arena_string(&m->arena, why, (size_t)n);
+    return info->not_streamable ? RNND_OK : fail_memory(err, sizeof why);
+}
+
+static rnnd_code attach_task(struct rnnd_model *m, const struct task *const *tasks, rnnd_error *err)
+{
+    while (*tasks && (*tasks)->id != m->config.task)
+        tasks++;
+    if (!*tasks) return fail_at(err, RNND_UNSUPPORTED, "task", "this build does not know the task of the model");
+    rnnd_code code = (*tasks)->attach(m, err);
+    if (!code) m->task = *tasks;
+    return code;
+}
+
+static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct checkpoint *ck,
+                       const struct task *const *tasks, rnnd_error *err)
+{
+    rnnd_code code = format_read(from->data, from->bytes, ck, err);
+    if (!code) code = find_config(from, ck, &m->arena, &m->config, err);
+    if (!code) code = stack_build(m->config.json, ck, &m->graph, &m->arena, &m->network, err);
+    if (!code) code = model_digest(m, ck, err);
+    if (code) return code;
+    config_free(&m->config); /* the document; what was read of it lives in the arena */
+    code = describe(m, from->name, err);
+    if (!code) code = attach_task(m, tasks, err);
+    if (!code) code = lay_out(m, err);
+    return code ? code : model_check_golden(m, ck, err);
+}
+
+static rnnd_code open_origin(const struct origin *from, const struct task *const *tasks, rnnd_model **out,
+                             rnnd_error *err)
+{
+    const char *row = from->options ? from->options->kernel_row : NULL;
+    const struct kernels *kernels = kernels_pick(row);
+    struct checkpoint ck;
+    *out = NULL;
+    if (!kernels)
+        return fail_at(err, RNND_UNSUPPORTED, "kernel_row", "this processor has no kernel row \"%.40s\"", row);
+    struct rnnd_model *m = mem_alloc(1, sizeof *m);
+    if (!m) return fail_memory(err, sizeof *m);
+    arena_init(&m->arena, ARENA_LIMIT);
+    m->kernels = kernels;
+    graph_init(&m->graph, kernels);
+    checkpoint_init(&ck);
+    rnnd_code code = build(m, from, &ck, tasks, err);
+    checkpoint_free(&ck);
+    if (code)
+        rnnd_model_close(m);
+    else
+        *out = m;
+    return code;
+}
+
+void rnnd_model_close(rnnd_model *model)
+{
+    if (!model) return;
+    if (model->task && model->task->detach) model->task->detach(model);
+    config_free(&model->config);
+    graph_free(&model->graph);
+    arena_free(&model->arena);
+    mem_free(model);
+}
+
+const rnnd_info *rnnd_model_info(const rnnd_model *model)
+{
+    return &model->info;
+}
+
+/* ---- files ---- */
+
+static rnnd_code read_file(const char *path, size_t limit, uint8_t **out, size_t *bytes, rnnd_error *err)
+{
+    struct stat st;
+    rnnd_code code = RNND_OK;
+    size_t at = 0;
+    *out = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo must not hang us before fstat tells */
+    if (fd < 0)
+        return fail(err, errno == ENOENT || errno == ENOTDIR ? RNND_NOT_FOUND : RNND_IO, "opening %.300s: %s", path,
+                    strerror(errno));
+    if (fstat(fd, &st) != 0)
+        code = fail(err, RNND_IO, "reading %.300s: %s", path, strerror(errno));
+    else if (!S_ISREG(st.st_mode))
+        code = fail(err, RNND_IO, "reading %.300s: wanted a file, found none of the ordinary kind", path);
+    else if ((uint64_t)st.st_size > limit)
+        code = fail(err, RNND_TOO_LARGE, "%.300s has %llu bytes, at most %zu are read", path,
+                    (unsigned long long)st.st_size, limit);
+    if (!code && !(*out = mem_alloc((size_t)st.st_size + 1, 1))) code = fail_memory(err, (size_t)st.st_size);
+    while (!code && at < (size_t)st.st_size) {
+        ssize_t n = read(fd, *out + at, (size_t)st.st_size - at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0)
+            code =
+                fail(err, RNND_IO, "reading %.300s: %s", path, n < 0 ? strerror(errno) : "it became shorter meanwhile");
+        else
+            at += (size_t)n;
+    }
+    close(fd);
+    *bytes = at;
+    if (code) {
+        mem_free(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+/* "dir/net.safetensors" -> "net" into a new string, and "dir/net.rnnd.json". */
+static rnnd_code name_parts(const char *path, char **stem, char **side, rnnd_error *err)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
+    size_t length = dot && dot > base ? (size_t)(dot - base) : strlen(base), lead = (size_t)(base - path);
+    *stem = mem_alloc(length + 1, 1);
+    *side = mem_alloc(lead + length + sizeof ".rnnd.json", 1);
+    if (!*stem || !*side) return fail_memory(err, lead + length);
+    memcpy(*stem, base, length);
+    memcpy(*side, path, lead + length);
+    memcpy(*side + lead + length, ".rnnd.json", sizeof ".rnnd.json");
+    return RNND_OK;
+}
+
+rnnd_code model_open_file(const char *path, const rnnd_options *options, const struct task *const *tasks,
+                          rnnd_model **out, rnnd_error *err)
+{
+    uint8_t *data = NULL, *side_text = NULL;
+    char *stem = NULL, *side = NULL;
+    struct origin from = {.options = options};
+    *out = NULL;
+    rnnd_code code = name_parts(path, &stem, &side, err);
+    if (!code) code = read_file(path, MAX_FILE_BYTES, &data, &from.bytes, err);
+    if (!code) {
+        rnnd_error side_error;
+        code = read_file(side, JSON_MAX_BYTES, &side_text, &from.side_bytes, &side_error);
+        if (code == RNND_NOT_FOUND)
+            code = RNND_OK; /* most models carry their configuration inside */
+        else if (code && err)
+            *err = side_error;
+    }
+    if (!code) {
+        from.data = data;
+        from.side = (const char *)side_text;
+        from.name = stem;
+        code = open_origin(&from, tasks, out, err);
+    }
+    mem_free(stem);
+    mem_free(side);
+    mem_free(data);
+    mem_free(side_text);
+    return code;
+}
+
+rnnd_code model_open_memory(const void *data, size_t bytes, const char *name, const rnnd_options *options,
+                            const struct task *const *tasks, rnnd_model **out, rnnd_error *err)
+{
+    struct origin from = {.data = data, .bytes = bytes, .name = name ? name : "model", .options = options};
+    return open_origin(&from, tasks, out, err);
+}

@@ -1,0 +1,22 @@
+/* workspace.h -- scratch of one thread for one model. Inside core/model only. */
+#ifndef RNND_WORKSPACE_H
+#define RNND_WORKSPACE_H
+
+#include "core/model/model.h"
+
+struct rnnd_workspace {
+    const rnnd_model *model;
+    struct graph_run *run;
+    size_t max_rows;        /* of one pass of a step */
+    size_t steps;           /* of such a pass: 1, or a sliding model's window */
+    float *inputs;          /* [max_rows][network inputs] */
+    float *outputs;         /* [max_rows][network outputs] */
+    float *states;          /* [max_rows][network state], sliding only */
+    const float **in;       /* [steps * max_rows] */
+    float **out;            /* [steps * max_rows] */
+    const float **state_in; /* [max_rows] */
+    float **state_out;      /* [max_rows] */
+    size_t *live;           /* [max_rows] which of the caller's rows are in the pass */
+};
+
+#endif
