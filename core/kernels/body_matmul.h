@@ -4,7 +4,7 @@
  * from one panel or, where panels are narrow, from several. Every output is one chain of FMAs in ascending k whatever
  * the tile it falls into, so that tiles are a matter of speed alone. */
 
-#define PREFETCH_FLOATS 256 /* how far ahead of the product weights are asked for: 1 KiB */
+#define PREFETCH_FLOATS 512 /* how far ahead of the product weights are asked for: 2 KiB */
 
 /* rows x (panels of `vecs` vectors); `nv` is the distance between steps of k in vectors. */
 INLINE void tile(const float *w, size_t k, const float *const *x, float *const *acc, size_t at, const int nv,

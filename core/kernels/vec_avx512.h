@@ -3,9 +3,10 @@
 
 typedef __m512 vec;
 
-/* 6 x 4 accumulators, 4 weights and a broadcast fit 32 registers; one row alone needs 8 chains to hide FMA latency. */
+/* 6 x 4 accumulators, 4 weights and a broadcast fit 32 registers. One row alone waits for its weights, which come faster
+ * from one stream than from two, rather than for its 4 chains. */
 #define TILE_ROWS 6
-#define TILE_VECS(rows) ((rows) == 1 ? 8 : 4)
+#define TILE_VECS(rows) 4
 
 INLINE vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
 INLINE void vec_store(float *p, vec v) { _mm512_storeu_ps(p, v); }
