@@ -17,7 +17,8 @@ void *mem_aligned(size_t bytes);         /* 64-byte aligned, zeroed */
 char *mem_copy_string(const char *s);
 void mem_free(void *p);                  /* any of the above; NULL is fine */
 
-/* Torture tests: the n-th allocation from now fails (0 = none does); returns how many there were since the last call. */
+/* Torture tests: the n-th allocation from now fails (0 = none does); returns how many there were since the last
+ * call. */
 size_t mem_fail_at(size_t n);
 
 /* An arena: many small things with one life. Grows by blocks up to `limit` bytes, freed as a whole. */

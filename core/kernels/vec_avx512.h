@@ -3,8 +3,8 @@
 
 typedef __m512 vec;
 
-/* 6 x 4 accumulators, 4 weights and a broadcast fit 32 registers. One row alone waits for its weights, which come faster
- * from one stream than from two, rather than for its 4 chains. */
+/* 6 x 4 accumulators, 4 weights and a broadcast fit 32 registers. One row alone waits for its weights, which come
+ * faster from one stream than from two, rather than for its 4 chains. */
 #define TILE_ROWS 6
 #define TILE_VECS(rows) 4
 
