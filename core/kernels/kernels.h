@@ -96,9 +96,10 @@ struct kernels {
     bool (*finite)(size_t n, const float *x); /* none is NaN or infinite */
 };
 
-/* The best row for this processor, or the named one ("baseline", "avx2", "avx512"); NULL if it cannot run here. */
+/* The best row for this processor, or the named one ("baseline", "avx2", "avx512", or "fast": OpenBLAS inside, other
+ * bits); NULL if it cannot run here. */
 const struct kernels *kernels_pick(const char *name);
-/* All rows that can run here, best first. */
+/* All rows with the one answer that can run here, best first. */
 size_t kernels_list(const struct kernels *const **rows);
 
 /* Scalar functions with the same bits on every machine (libm's differ between processors). */

@@ -5,5 +5,7 @@
 #include "core/kernels/kernels.h"
 
 extern const struct kernels kernels_base, kernels_avx2, kernels_avx512;
+/* The best of them with OpenBLAS inside (kernels_blas.c), or NULL where the library is not installed. */
+const struct kernels *kernels_blas(void);
 
 #endif
