@@ -416,7 +416,7 @@ static int split_listen(struct reading *r)
     bool bracketed = bytes > 2 && text[0] == '[' && colon[-1] == ']';
     unsigned long port = colon ? strtoul(colon + 1, &rest, 10) : 0;
     if (!bytes || bytes >= sizeof c->host || colon[1] < '0' || colon[1] > '9' || *rest || port > 65535 ||
-        (!bracketed && memchr(text, ':', bytes)))
+        (!bracketed && (memchr(text, ':', bytes) || text[0] == '[')))
         return refuse(r, "%s: listen wants HOST:PORT, [::1]:PORT or unix:PATH, found '%.200s'", source, text);
     snprintf(c->host, sizeof c->host, "%.*s", (int)(bytes - 2 * bracketed), text + bracketed);
     c->port = (uint16_t)port;
