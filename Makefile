@@ -101,7 +101,9 @@ NOMAIN_OBJ   := $(filter-out $(B)/obj/server/main.o,$(SERVER_OBJ)) $(CLI_OBJ)
 # what tests share, as an archive: a test gets (and links libcurl for) only what it uses
 $(B)/libtest.a: $(TEST_LIB_OBJ)
 	@rm -f $@; ar rcs $@ $^
-$(TESTS_CORE): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a $(B)/libcore.a
+$(B)/libcli.a: $(CLI_OBJ)
+	@rm -f $@; ar rcs $@ $^
+$(TESTS_CORE): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a $(B)/libcli.a $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $^ -o $@ $(TEST_LIBS) $(CORE_LIBS)
 $(TESTS_SERVER): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a $(NOMAIN_OBJ) $(B)/librnnd.a

@@ -34,7 +34,7 @@ struct rnnd_generation {
     rnnd_finish outcome;            /* how it will have ended; RUNNING while tokens are to be found */
 };
 
-/* ---- life ------------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------------------------ */
 
 static rnnd_code check_params(const struct rnnd_model *m, const rnnd_generate_params *p, const struct text_state *state,
                               rnnd_error *err)
@@ -122,7 +122,7 @@ void rnnd_generation_close(rnnd_generation *g)
     mem_free(g);
 }
 
-/* ---- tokens arrive ---------------------------------------------------------------------------------------------- */
+/* ---- tokens arrive --------------------------------------------------------------------------------------------- */
 
 /* Gives a token to the spool, with its log-probability from the row it was drawn from; logits may be NULL. */
 static bool put_out(struct rnnd_generation *g, int32_t id, bool from_prompt, const float *logits, bool with_text)
@@ -201,7 +201,7 @@ void rnnd_generation_output(rnnd_generation *g, const float *logits)
         advance(g, logits);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------------------------- */
 
 const char *rnnd_generation_text(rnnd_generation *g, size_t *bytes)
 {

@@ -59,7 +59,7 @@ static uint32_t ranked(struct ranking *r, size_t i)
     return r->order[r->n - 1 - i];
 }
 
-/* ---- settings --------------------------------------------------------------------------------------------------- */
+/* ---- settings -------------------------------------------------------------------------------------------------- */
 
 static rnnd_code check_range(const char *name, double value, double low, double high, rnnd_error *err)
 {
@@ -126,7 +126,7 @@ void sampler_free(struct sampler *s)
     memset(s, 0, sizeof *s);
 }
 
-/* ---- a token ---------------------------------------------------------------------------------------------------- */
+/* ---- a token --------------------------------------------------------------------------------------------------- */
 
 /* Steps 1 and 2; what overflows upwards is made finite, so that differences to it are numbers. */
 static void adjust(struct sampler *s, const float *logits)

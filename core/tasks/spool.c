@@ -7,7 +7,7 @@
 #include "core/base/error.h"
 #include "core/base/mem.h"
 
-/* ---- stop strings ----------------------------------------------------------------------------------------------- */
+/* ---- stop strings ---------------------------------------------------------------------------------------------- */
 
 static rnnd_code stop_init(struct stop *stop, const char *text, rnnd_error *err)
 {
@@ -56,7 +56,7 @@ static size_t held(const struct spool *s)
     return most;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------------------------ */
 
 rnnd_code spool_init(struct spool *s, const char *const *stops, size_t stop_count, size_t longest,
                      size_t alternative_width, size_t token_limit, rnnd_error *err)
@@ -109,7 +109,7 @@ void spool_free(struct spool *s)
     memset(s, 0, sizeof *s);
 }
 
-/* ---- text ------------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------------------------ */
 
 static void drop_given(struct spool *s)
 {
@@ -222,7 +222,7 @@ const char *spool_text(struct spool *s, size_t *bytes)
     return ready > 0 ? s->text : NULL;
 }
 
-/* ---- tokens ----------------------------------------------------------------------------------------------------- */
+/* ---- tokens ---------------------------------------------------------------------------------------------------- */
 
 static bool more_tokens(struct spool *s)
 {

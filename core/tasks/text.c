@@ -90,7 +90,7 @@ static void after(const struct rnnd_model *m, void *task_state, const float *net
 const struct task task_text = {
     .name = "text", .id = RNND_TEXT, .attach = attach, .reset = reset, .before = before, .after = after};
 
-/* ---- public ----------------------------------------------------------------------------------------------------- */
+/* ---- public ---------------------------------------------------------------------------------------------------- */
 
 rnnd_code rnnd_tokenize(const rnnd_model *model, const char *text, size_t bytes, int32_t *ids, size_t cap,
                         size_t *count, rnnd_error *err)

@@ -7,7 +7,7 @@
 #include "core/base/error.h"
 #include "core/tasks/utf8.h"
 
-/* ---- bytes: id = byte; every text has ids and every id is a byte ------------------------------------------------ */
+/* ---- bytes: id = byte; every text has ids and every id is a byte ----------------------------------------------- */
 
 #define BYTES_4(n) (char)(n), (char)((n) + 1), (char)((n) + 2), (char)((n) + 3)
 #define BYTES_16(n) BYTES_4(n), BYTES_4((n) + 4), BYTES_4((n) + 8), BYTES_4((n) + 12)
@@ -177,7 +177,7 @@ static const char *chars_decode(const struct tokenizer *t, int32_t id, size_t *b
     return table->texts[id];
 }
 
-/* ---- the kinds -------------------------------------------------------------------------------------------------- */
+/* ---- the kinds ------------------------------------------------------------------------------------------------- */
 
 static const struct tokenizer_kind kinds[] = {
     {"bytes", bytes_prepare, bytes_encode, bytes_decode},

@@ -400,7 +400,8 @@ static void chars_speak_in_symbols(void **unused)
     static const char *symbols[] = {"a", "\xC3\xA9", "<unk>"};
     struct fake_text f;
     struct result r;
-    fake_text_open(&f, &(struct text_config){.tokenizer = "chars", .symbols = symbols, .symbol_count = 3, .unknown = 2});
+    const struct text_config texts = {.tokenizer = "chars", .symbols = symbols, .symbol_count = 3, .unknown = 2};
+    fake_text_open(&f, &texts);
     rnnd_generate_params p = params((const int32_t[]){0}, 1, 3);
     p.sampling.temperature = 0;
     f.script = "\x01\x02\x01";

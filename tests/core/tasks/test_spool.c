@@ -48,7 +48,7 @@ static void random_texts(void **unused)
 {
     (void)unused;
     static const char *const pieces[] = {"a", "b", "ab", "\n", "\xC3\xA9", "\xE2\x82\xAC", "\xC3", "\xFF", "\xA9", "c"};
-    static const char *const stop_pieces[] = {"a", "b", "\n", "\xC3\xA9", "\xE2\x82\xAC", "\xEF\xBF\xBD"};
+    static const char stop_pieces[][4] = {"a", "b", "\n", "\xC3\xA9", "\xE2\x82\xAC", "\xEF\xBF\xBD"};
     struct rng r;
     rng_seed(&r, 77, 1);
     print_message("seed 77\n");
@@ -63,8 +63,8 @@ static void random_texts(void **unused)
             n += strlen(p);
         }
         for (size_t i = 0; i < stop_count; i++)
-            for (size_t k = 1 + rng_u32(&r) % 4; k-- > 0;)
-                strcat(stops_text[i], stop_pieces[rng_u32(&r) % 6]);
+            for (size_t k = 1 + rng_u32(&r) % 4, at = 0; k-- > 0; at = strlen(stops_text[i]))
+                memcpy(stops_text[i] + at, stop_pieces[rng_u32(&r) % 6], 4);
         struct reading full;
         read_all(bytes, n, &full);
 

@@ -130,7 +130,8 @@ static void bad_tables_are_refused(void **state)
     (void)state;
     refuse_table(NULL, 0, -1, RNND_CORRUPT, "it has 0");
     refuse_table((const char *[]){"a", ""}, 2, -1, RNND_CORRUPT, "symbol 1 of the vocabulary is empty");
-    refuse_table((const char *[]){"a", "b", "a"}, 3, -1, RNND_CORRUPT, "symbols 0 and 2 of the vocabulary are both U+0061");
+    refuse_table((const char *[]){"a", "b", "a"}, 3, -1, RNND_CORRUPT,
+                 "symbols 0 and 2 of the vocabulary are both U+0061");
     refuse_table((const char *[]){"a", "x\xFF"}, 2, -1, RNND_CORRUPT, "not UTF-8 at byte 1");
     refuse_table((const char *[]){"a", "b"}, 2, 2, RNND_CORRUPT, "unknown symbol is 2");
     struct arena a;

@@ -1,0 +1,196 @@
+/* inspect.c -- `rnnd inspect`: what is in a model file. */
+#include <string.h>
+
+#include "core/cli/cli.h"
+
+static const char *task_name(rnnd_task t)
+{
+    return t == RNND_TEXT ? "text" : t == RNND_SERIES ? "series" : "raw";
+}
+
+/* 1234567 as "1,234,567" */
+static const char *grouped(uint64_t v, char out[32])
+{
+    char digits[24];
+    int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)v), m = 0;
+    for (int i = 0; i < n; i++) {
+        if (i > 0 && (n - i) % 3 == 0)
+            out[m++] = ',';
+        out[m++] = digits[i];
+    }
+    out[m] = 0;
+    return out;
+}
+
+static void line(const char *name, const char *value)
+{
+    if (value && value[0])
+        printf("%-13s %s\n", name, value);
+}
+
+static void print_ports(const char *name, const rnnd_port *ports, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        printf("%-13s %s", i ? "" : name, ports[i].name ? ports[i].name : "");
+        if (ports[i].is_ids)
+            printf(": an id, 0 to %zu\n", ports[i].limit - 1);
+        else
+            printf(": %zu number%s a step\n", ports[i].width, ports[i].width == 1 ? "" : "s");
+    }
+}
+
+static void print_task(const rnnd_info *m)
+{
+    if (m->task == RNND_TEXT)
+        printf("%-13s %s, %zu symbols%s\n", "tokenizer", m->tokenizer, m->vocabulary,
+               m->chat ? "; with a chat template" : "");
+    if (m->task != RNND_SERIES)
+        return;
+    printf("%-13s", "channels");
+    for (size_t i = 0; i < m->channel_count; i++)
+        printf("%s %s", i ? "," : "", m->channels[i]);
+    printf("\n%-13s %zu steps, after a warm-up of %zu\n", "horizon", m->horizon, m->warmup);
+    line("frequency", m->frequency);
+    if (m->quantile_count > 0) {
+        printf("%-13s", "quantiles");
+        for (size_t i = 0; i < m->quantile_count; i++)
+            printf(" %g", (double)m->quantiles[i]);
+        printf("\n");
+    }
+}
+
+static void print_layers(const rnnd_info *m)
+{
+    char number[32];
+    int type = 5, name = 4;
+    for (size_t i = 0; i < m->layer_count; i++) {
+        int t = (int)strlen(m->layers[i].type), n = (int)strlen(m->layers[i].name);
+        type = t > type ? t : type;
+        name = n > name ? n : name;
+    }
+    printf("\n%-*s  %-*s  %8s  %8s  %12s\n", type, "layer", name, "name", "inputs", "outputs", "parameters");
+    for (size_t i = 0; i < m->layer_count; i++) {
+        const rnnd_layer *l = &m->layers[i];
+        printf("%-*s  %-*s  %8zu  %8zu  %12s%s%s\n", type, l->type, name, l->name, l->inputs, l->outputs,
+               grouped(l->parameters, number), l->detail[0] ? "  " : "", l->detail);
+    }
+    printf("%-*s  %-*s  %8s  %8s  %12s\n", type, "total", name, "", "", "", grouped(m->parameters, number));
+}
+
+static void print_people(const rnnd_info *m)
+{
+    char a[32], b[32];
+    line("model", m->name);
+    line("about", m->description);
+    printf("%-13s %s, task %s\n", "format", m->format, task_name(m->task));
+    print_ports("inputs", m->inputs, m->input_count);
+    print_ports("outputs", m->outputs, m->output_count);
+    print_task(m);
+    if (!m->streamable)
+        printf("%-13s windows only: %s\n", "mode", m->not_streamable);
+    else if (m->mode == RNND_SLIDING)
+        printf("%-13s sliding: a step answers for the last %zu inputs\n", "mode", m->window);
+    else
+        printf("%-13s carry: a step advances the state\n", "mode");
+    if (m->output_last)
+        printf("%-13s a window answers its last step only\n", "output");
+    printf("%-13s %s bytes; a session's state %s bytes\n", "weights", grouped(m->weight_bytes, a),
+           grouped(m->state_bytes, b));
+    line("licence", m->license);
+    line("data", m->data);
+    line("metrics", strcmp(m->metrics, "{}") ? m->metrics : "");
+    line("digest", m->digest);
+    print_layers(m);
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------------------------ */
+
+static void json_string(const char *key, const char *s)
+{
+    printf("  \"%s\": \"", key);
+    for (; s && *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\')
+            printf("\\%c", c);
+        else if (c < 0x20)
+            printf("\\u%04x", c);
+        else
+            putchar(c);
+    }
+    printf("\",\n");
+}
+
+static void json_ports(const char *key, const rnnd_port *ports, size_t count)
+{
+    printf("  \"%s\": [\n", key);
+    for (size_t i = 0; i < count; i++) {
+        printf("  {\n");
+        json_string("name", ports[i].name);
+        if (ports[i].is_ids)
+            printf("  \"ids\": %zu,\n", ports[i].limit);
+        printf("  \"width\": %zu\n  }%s\n", ports[i].width, i + 1 < count ? "," : "");
+    }
+    printf("  ],\n");
+}
+
+static void print_json(const rnnd_info *m)
+{
+    printf("{\n");
+    json_string("name", m->name);
+    json_string("description", m->description);
+    json_string("format", m->format);
+    json_string("task", task_name(m->task));
+    json_string("mode", m->mode == RNND_SLIDING ? "sliding" : "carry");
+    json_string("license", m->license);
+    json_string("data", m->data);
+    json_string("digest", m->digest);
+    json_ports("inputs", m->inputs, m->input_count);
+    json_ports("outputs", m->outputs, m->output_count);
+    printf("  \"layers\": [\n");
+    for (size_t i = 0; i < m->layer_count; i++) {
+        const rnnd_layer *l = &m->layers[i];
+        printf("  {\n");
+        json_string("type", l->type);
+        json_string("name", l->name);
+        json_string("detail", l->detail);
+        printf("  \"inputs\": %zu, \"outputs\": %zu, \"parameters\": %llu\n  }%s\n", l->inputs, l->outputs,
+               (unsigned long long)l->parameters, i + 1 < m->layer_count ? "," : "");
+    }
+    printf("  ],\n  \"parameters\": %llu,\n", (unsigned long long)m->parameters);
+    printf("  \"weight_bytes\": %zu,\n  \"state_bytes\": %zu,\n", m->weight_bytes, m->state_bytes);
+    printf("  \"window\": %zu,\n  \"output_last\": %s,\n  \"streamable\": %s,\n", m->window,
+           m->output_last ? "true" : "false", m->streamable ? "true" : "false");
+    printf("  \"metrics\": %s,\n  \"config\": %s\n}\n", m->metrics[0] ? m->metrics : "{}",
+           m->config && m->config[0] ? m->config : "{}");
+}
+
+static int inspect(int argc, char **argv)
+{
+    bool json = false;
+    const struct cli_option options[] = {
+        {"json", 0, CLI_FLAG, &json, NULL, "as JSON, the configuration included"},
+        {0}};
+    const struct cli_usage usage = {
+        "inspect", "FILE [--json]",
+        "Opens a model, checks it as the server would, and shows its architecture, inputs, outputs,\n"
+        "state, licence and metrics. FILE is a path, or the name of a model in ./models.",
+        "example: what is in the bundled forecaster?\n\n"
+        "  rnnd inspect models/taxi.safetensors",
+        options, 1, 1};
+    const char *file;
+    int code;
+    rnnd_error err;
+    rnnd_model *model;
+    if (!cli_parse(&usage, argc, argv, &file, &code))
+        return code;
+    if (cli_open_model(file, &model, &err) != RNND_OK)
+        return cli_fail("inspect", &err);
+    if (json)
+        print_json(rnnd_model_info(model));
+    else
+        print_people(rnnd_model_info(model));
+    rnnd_model_close(model);
+    return CLI_OK;
+}
+
+const struct command command_inspect = {"inspect", "show what is in a model file", inspect};
