@@ -67,8 +67,8 @@ const char *http_query(const struct http_request *r, const char *name);  /* deco
 const char *http_header(const struct http_request *r, const char *name); /* case-insensitive, NULL if absent */
 const char *http_body(const struct http_request *r, size_t *bytes);
 const char *http_request_id(const struct http_request *r);
-/* Parts of the path matched by the route's {..}, set by the router. */
-void http_set_route(struct http_request *r, const char *route, const char *const *params, size_t count);
+/* Parts of the path matched by the route's {..}, set by the router; params are copied, route is borrowed for good. */
+void http_set_route(struct http_request *r, const char *route, const char *const *params, size_t count); /* at most 4 */
 const char *http_param(const struct http_request *r, size_t i);
 void *http_user(const struct http_request *r);               /* one pointer for the handler */
 void http_set_user(struct http_request *r, void *user);

@@ -1,0 +1,240 @@
+/* answer.c -- answers, errors and streams: what goes out, and when a suspended connection goes on. */
+#include "server/http/http_private.h"
+#include "server/http/json.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { STREAM_BLOCK = 16384, STREAM_KEEP = 65536 };
+
+/* ---- whole answers ------------------------------------------------------------------------------------------- */
+void http_add_header(struct http_request *r, const char *name, const char *value)
+{
+    struct header *h = calloc(1, sizeof *h);
+
+    if (!h) return;
+    h->name = strdup(name);
+    h->value = strdup(value);
+    h->next = r->headers;
+    r->headers = h;
+}
+
+static void dress(struct http_request *r, struct MHD_Response *response, const char *content_type)
+{
+    if (content_type) MHD_add_response_header(response, "Content-Type", content_type);
+    MHD_add_response_header(response, "x-request-id", r->id);
+    for (const struct header *h = r->headers; h; h = h->next)
+        if (h->name && h->value) MHD_add_response_header(response, h->name, h->value);
+    if (r->origin) {
+        MHD_add_response_header(response, "Access-Control-Allow-Origin", r->origin);
+        MHD_add_response_header(response, "Access-Control-Expose-Headers", "*");
+        MHD_add_response_header(response, "Vary", "Origin");
+    }
+    if (r->close_connection || r->server->phase >= STOPPING) MHD_add_response_header(response, "Connection", "close");
+}
+
+static void give(struct http_request *r, int status, const char *content_type, const void *body, size_t bytes)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(bytes, (void *)(bytes ? body : ""), MHD_RESPMEM_MUST_COPY);
+
+    if (!response) return; /* no memory: with nothing to say the connection is broken */
+    dress(r, response, content_type);
+    if (r->response) MHD_destroy_response(r->response);
+    r->response = response;
+    r->status = status;
+    r->bytes_out = r->head ? 0 : bytes;
+    r->due_ms = 0;
+}
+
+void http_answer(struct http_request *r, int status, const char *content_type, const void *body, size_t bytes)
+{
+    if (!r->is_gone) {
+        give(r, status, content_type, body, bytes);
+        if (!r->in_handler) request_resume(r);
+    }
+    request_let_go(r);
+}
+
+static const char *error_type(int status)
+{
+    if (status == 401) return "authentication_error";
+    if (status == 403) return "permission_error";
+    if (status == 404) return "not_found_error";
+    if (status == 429) return "rate_limit_error";
+    return status >= 500 ? "server_error" : "invalid_request_error";
+}
+
+/* The error as the answer, whoever holds the request. */
+void answer_error(struct http_request *r, int status, const char *code, const char *param, const char *sentence)
+{
+    struct json_out o;
+
+    json_out_init(&o);
+    json_open(&o, '{');
+    json_put_key(&o, "error");
+    json_open(&o, '{');
+    json_put_key(&o, "message");
+    json_put_text(&o, sentence);
+    json_put_key(&o, "type");
+    json_put_text(&o, error_type(status));
+    json_put_key(&o, "param");
+    json_put_text(&o, param);
+    json_put_key(&o, "code");
+    json_put_text(&o, code);
+    json_close(&o, '}');
+    json_close(&o, '}');
+    if (status == 409 || status == 410 || status == 412) http_add_header(r, "x-should-retry", "false");
+    if (status == 503) http_add_header(r, "Retry-After", "1");
+    give(r, status, "application/json", o.failed ? "" : o.data, o.failed ? 0 : o.bytes);
+    json_out_free(&o);
+}
+
+void http_error(struct http_request *r, int status, const char *code, const char *param, const char *format, ...)
+{
+    char sentence[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    if (!r->is_gone) {
+        answer_error(r, status, code, param, sentence);
+        if (!r->in_handler) request_resume(r);
+    }
+    request_let_go(r);
+}
+
+/* ---- streams ------------------------------------------------------------------------------------------------- */
+static size_t unsent(const struct http_request *r)
+{
+    return r->out_bytes - r->out_at;
+}
+
+/* To a client of HTTP/1.0 the connection's end is the stream's end: only a reset tells it that something is missing, and
+ * dissolving the association is what makes Linux send one at once. */
+static ssize_t break_off(struct http_request *r)
+{
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+    if (r->old) connect(r->connection->fd, &nobody, sizeof nobody);
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+/* MHD has room for `most` bytes: what is there goes out at once; with nothing there the connection sleeps until the next
+ * write. The application may write again from within `room`, which comes last. */
+static ssize_t read_stream(void *context, uint64_t position, char *buffer, size_t most)
+{
+    struct http_request *r = context;
+    size_t n = unsent(r) < most ? unsent(r) : most;
+
+    (void)position;
+    if (n == 0) {
+        if (r->closed) return r->aborted ? break_off(r) : MHD_CONTENT_READER_END_OF_STREAM;
+        request_suspend(r);
+        return 0;
+    }
+    memcpy(buffer, r->out + r->out_at, n);
+    r->out_at += n;
+    r->bytes_out += n;
+    if (unsent(r) == 0) {
+        r->out_at = r->out_bytes = 0;
+        if (r->out_cap > STREAM_KEEP) { /* one long burst need not cost memory for the rest of the stream */
+            free(r->out);
+            r->out = NULL;
+            r->out_cap = 0;
+        }
+    }
+    if (r->was_full && unsent(r) <= r->server->stream_high_water / 2) {
+        r->was_full = false;
+        if (r->room && r->held && !r->is_gone) r->room(r, r->room_context);
+    }
+    return (ssize_t)n;
+}
+
+void http_stream_open(struct http_request *r, int status, const char *content_type)
+{
+    struct MHD_Response *response;
+
+    r->stream = true;
+    if (r->is_gone) return;
+    response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, r, NULL);
+    r->status = status;
+    if (response) {
+        dress(r, response, content_type);
+        if (r->response) MHD_destroy_response(r->response);
+        r->response = response;
+    } else {
+        r->is_gone = true; /* no memory: the connection is broken */
+    }
+    if (!r->in_handler) request_resume(r);
+}
+
+static bool stream_room(struct http_request *r, size_t bytes)
+{
+    size_t cap = r->out_cap ? r->out_cap : 1024;
+    char *p;
+
+    if (bytes <= r->out_cap - r->out_bytes) return true;
+    if (r->out_at) {
+        memmove(r->out, r->out + r->out_at, unsent(r));
+        r->out_bytes -= r->out_at;
+        r->out_at = 0;
+        if (bytes <= (r->out_cap - r->out_bytes) / 2) return true; /* half stays free, or moving would be all we do */
+    }
+    if (bytes > SIZE_MAX / 4 || r->out_bytes > SIZE_MAX / 4) return false;
+    while (cap - r->out_bytes < bytes || cap < r->out_bytes) cap *= 2;
+    if (!(p = realloc(r->out, cap))) return false;
+    r->out = p;
+    r->out_cap = cap;
+    return true;
+}
+
+void http_stream_write(struct http_request *r, const void *data, size_t bytes)
+{
+    if (r->is_gone || r->closed || bytes == 0) return;
+    if (!stream_room(r, bytes)) { /* no memory: a hole must not look like a whole */
+        r->closed = r->aborted = true;
+    } else {
+        memcpy(r->out + r->out_bytes, data, bytes);
+        r->out_bytes += bytes;
+        if (!r->first_output_ns) r->first_output_ns = now_ns();
+        if (unsent(r) > r->server->stream_high_water) r->was_full = true;
+    }
+    if (!r->in_handler) request_resume(r);
+}
+
+bool http_stream_full(const struct http_request *r)
+{
+    return unsent(r) > r->server->stream_high_water;
+}
+
+void http_on_room(struct http_request *r, void (*room)(struct http_request *r, void *context), void *context)
+{
+    r->room = room;
+    r->room_context = context;
+}
+
+static void end_stream(struct http_request *r, bool aborted)
+{
+    if (!r->is_gone) {
+        r->aborted |= aborted;
+        r->closed = true;
+        r->due_ms = 0;
+        if (!r->in_handler) request_resume(r);
+    }
+    request_let_go(r);
+}
+
+void http_stream_close(struct http_request *r)
+{
+    end_stream(r, false);
+}
+
+void http_stream_abort(struct http_request *r)
+{
+    end_stream(r, true);
+}

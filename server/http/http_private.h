@@ -1,0 +1,139 @@
+/* http_private.h -- the server, its connections and requests, as the files of server/http share them.
+ *
+ * Life of a request. It is made when MHD has read the request line and freed when both sides have let go: MHD (its
+ * completed callback: `ended`) and the application (`held` from the call of the handler to the answer, the stream's end
+ * or the gone callback). A connection whose answer is not there yet, or whose stream has nothing to send, is suspended;
+ * MHD then looks neither at its socket nor at its timeout, so a watch on the socket and a deadline of our own do. */
+#ifndef SERVER_HTTP_PRIVATE_H
+#define SERVER_HTTP_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include <microhttpd.h>
+
+#include "server/http/http.h"
+
+enum { REQUEST_ID_MOST = 128, PARAMS_MOST = 4 };
+
+struct connection {
+    struct connection *prev, *next;
+    struct MHD_Connection *mhd;
+    struct http_request *request; /* the one being read or answered */
+    int fd;
+    char client[64];
+    uint64_t due_ms;              /* a request's headers must be complete by then; 0 = they are */
+    bool watched, armed;          /* in the loop's epoll; and its one shot is not used up */
+};
+
+struct header {
+    struct header *next;
+    char *name, *value;
+};
+
+struct pair {
+    char *name, *value; /* decoded, in one block */
+};
+
+struct http_request {
+    struct http_request *prev, *next;
+    struct http_server *server;
+    struct connection *connection;  /* NULL once ended */
+    char *target, *path;            /* as sent; decoded, without query */
+    const char *authority;          /* of an absolute-form target, within `target`, authority_bytes long */
+    size_t authority_bytes;
+    const char *raw_query;          /* within target, or NULL */
+    struct pair *query;
+    size_t query_count;
+    bool query_parsed;
+    const char *target_error;       /* why the target is refused, or NULL */
+    char method[24];
+    bool head, old;                 /* HEAD; HTTP/1.0 */
+    char id[REQUEST_ID_MOST + 1], traceparent[56];
+    const char *origin;             /* an allowed foreign one: CORS headers go out */
+    char *body;
+    size_t body_bytes, body_cap, swallowed;
+    const char *route;
+    char *params[PARAMS_MOST];
+    size_t param_count;
+    void *user;
+    void (*gone)(struct http_request *r, enum http_gone why, void *context);
+    void *gone_context;
+    void (*room)(struct http_request *r, void *context);
+    void *room_context;
+    struct header *headers;         /* to be sent */
+    struct MHD_Response *response;  /* ready, not yet given to MHD */
+    int status;
+    uint64_t started_ns, first_output_ns, due_ms; /* due_ms 0 = no deadline */
+    size_t bytes_out;
+    /* stream */
+    char *out;                      /* unsent: [out_at, out_bytes) */
+    size_t out_at, out_bytes, out_cap;
+    bool stream, closed, aborted, was_full;
+    /* life */
+    bool began;                     /* headers complete */
+    bool close_connection;          /* after the answer */
+    bool swallow;                   /* refused: the body is read and dropped, then the answer goes out */
+    bool dispatched, in_handler, held, is_gone, client_left, queued, suspended, ended;
+};
+
+enum phase { SERVING, GRACE, STOPPING, ENDING };
+
+struct http_server {
+    struct http_hooks hooks;
+    size_t body_limit, connection_limit, stream_high_water;
+    unsigned header_deadline_ms, idle_ms, request_deadline_ms;
+    char **hosts, **origins, *bound_host, *socket_path;
+    uint16_t port;
+    struct MHD_Daemon *daemon;
+    int listen_fd, epoll_fd, event_fd, mhd_fd;
+    struct connection *connections;
+    size_t connection_count;
+    struct http_request *requests;   /* began and not yet freed */
+    size_t in_flight, suspended;
+    uint64_t next_sweep_ms, next_second_ms, id_state[2];
+    enum phase phase;
+    bool resumed, handled;           /* since the last MHD_run; since the last after_poll */
+    bool walking;                    /* over `requests`: none may be freed */
+    pthread_mutex_t calls_lock;
+    struct http_call *calls, **calls_end; /* under calls_lock */
+    atomic_bool drain;
+    atomic_uint drain_grace_ms, drain_deadline_ms;
+    atomic_size_t in_flight_shown;
+};
+
+uint64_t now_ns(void);
+uint64_t now_ms(void);
+
+/* loop.c */
+void loop_due(struct http_server *s, uint64_t due_ms);   /* something is due then */
+void loop_watch(struct http_request *r);                 /* its connection has just been suspended */
+void loop_run_calls(struct http_server *s);
+void loop_turn(struct http_server *s);
+void loop_expire_all(struct http_server *s);
+
+/* request.c */
+void *request_target(void *server, const char *uri, struct MHD_Connection *mhd);
+enum MHD_Result request_access(void *server, struct MHD_Connection *mhd, const char *url, const char *method,
+                               const char *version, const char *data, size_t *bytes, void **context);
+void request_completed(void *server, struct MHD_Connection *mhd, void **context,
+                       enum MHD_RequestTerminationCode code);
+void request_suspend(struct http_request *r);
+void request_resume(struct http_request *r);
+void request_tell_gone(struct http_request *r, enum http_gone why);
+void request_let_go(struct http_request *r);             /* the application no longer holds it; may free r */
+void request_free(struct http_request *r);
+
+/* url.c */
+void url_parse(struct http_request *r);                  /* target -> path, raw_query, authority, target_error */
+void url_free(struct http_request *r);
+
+/* guard.c: false after preparing the refusal. May set r->close_connection: nothing more is read from it. */
+bool guard_check(struct http_request *r, const char *version);
+bool guard_preflight(struct http_request *r);            /* true: it was one and has its answer */
+
+/* answer.c */
+void answer_error(struct http_request *r, int status, const char *code, const char *param, const char *sentence);
+
+#endif

@@ -1,0 +1,312 @@
+/* request.c -- a request from its first line to its end: MHD's callbacks, the body, who holds it, what it says. */
+#include "server/http/http_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { SWALLOW_MOST = 8 << 20, FIRST_BODY = 64 << 10 };
+
+static struct connection *connection_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info ? info->socket_context : NULL;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------- */
+static void show_in_flight(struct http_server *s)
+{
+    atomic_store(&s->in_flight_shown, s->in_flight);
+}
+
+void request_free(struct http_request *r)
+{
+    struct http_server *s = r->server;
+
+    if (r->began) {
+        if (r->prev) r->prev->next = r->next;
+        else s->requests = r->next;
+        if (r->next) r->next->prev = r->prev;
+        s->in_flight--;
+        show_in_flight(s);
+    }
+    for (struct header *h = r->headers, *next; h; h = next) {
+        next = h->next;
+        free(h->name);
+        free(h->value);
+        free(h);
+    }
+    for (size_t i = 0; i < PARAMS_MOST; i++) free(r->params[i]);
+    if (r->response) MHD_destroy_response(r->response);
+    url_free(r);
+    free(r->body);
+    free(r->out);
+    free(r);
+}
+
+void request_let_go(struct http_request *r)
+{
+    r->held = false;
+    if (r->ended && !r->server->walking) request_free(r); /* during a walk over all requests: at its end */
+}
+
+void request_tell_gone(struct http_request *r, enum http_gone why)
+{
+    if (r->is_gone || !r->held) return;
+    r->is_gone = true;
+    r->client_left = why == HTTP_CLIENT_GONE;
+    if (!r->gone) return; /* its holder finds out when it answers */
+    r->gone(r, why, r->gone_context);
+    r->held = false;
+}
+
+void request_suspend(struct http_request *r)
+{
+    r->suspended = true;
+    r->server->suspended++;
+    MHD_suspend_connection(r->connection->mhd);
+    loop_watch(r);
+}
+
+void request_resume(struct http_request *r)
+{
+    if (!r->suspended) return;
+    r->suspended = false;
+    r->server->suspended--;
+    MHD_resume_connection(r->connection->mhd);
+    r->server->resumed = true;
+}
+
+/* ---- MHD's callbacks ----------------------------------------------------------------------------------------- */
+/* The request line has been read. What is returned is the request's context from here on. */
+void *request_target(void *server, const char *uri, struct MHD_Connection *mhd)
+{
+    struct connection *c = connection_of(mhd);
+    struct http_request *r = c ? calloc(1, sizeof *r) : NULL;
+
+    if (!r) return NULL;
+    r->server = server;
+    r->connection = c;
+    r->target = strdup(uri);
+    if (!r->target) {
+        free(r);
+        return NULL;
+    }
+    return c->request = r;
+}
+
+/* Headers complete. A refusal is answered after the body, as long as that is bounded: a client that is still sending
+ * would often see its connection reset in place of the reply. */
+static void begin(struct http_request *r, const char *method, const char *version)
+{
+    struct http_server *s = r->server;
+
+    r->began = true;
+    r->next = s->requests;
+    if (r->next) r->next->prev = r;
+    s->requests = r;
+    s->in_flight++;
+    show_in_flight(s);
+    r->connection->due_ms = 0;
+    r->started_ns = now_ns();
+    r->head = strcmp(method, "HEAD") == 0;
+    r->old = strcmp(version, "HTTP/1.0") == 0;
+    if (strlen(method) < sizeof r->method) strcpy(r->method, method);
+    url_parse(r);
+    r->in_handler = true;
+    if (!guard_check(r, version)) {
+        r->swallow = true;
+        if (http_header(r, "Expect")) r->close_connection = true; /* nothing was sent yet: there is nothing to drop */
+    }
+    r->in_handler = false;
+    if (!s->request_deadline_ms) return;
+    r->due_ms = r->started_ns / 1000000 + s->request_deadline_ms;
+    loop_due(s, r->due_ms);
+}
+
+static bool take_body(struct http_request *r, const char *data, size_t bytes)
+{
+    size_t wanted = r->body_bytes + bytes + 1, cap = r->body_cap ? r->body_cap : FIRST_BODY;
+    char *p;
+
+    if (!r->swallow && bytes > r->server->body_limit - r->body_bytes) { /* chunked: the size was not known before */
+        r->in_handler = true;
+        answer_error(r, 413, "body_too_large", NULL, "the body is larger than this server accepts");
+        r->in_handler = false;
+        r->swallow = true;
+    }
+    if (r->swallow) {
+        r->swallowed += bytes;
+        return r->swallowed <= r->server->body_limit + SWALLOW_MOST;
+    }
+    if (wanted > r->body_cap) {
+        while (cap < wanted) cap *= 2;
+        p = realloc(r->body, cap);
+        if (!p) return false;
+        r->body = p;
+        r->body_cap = cap;
+    }
+    memcpy(r->body + r->body_bytes, data, bytes);
+    r->body_bytes += bytes;
+    r->body[r->body_bytes] = 0;
+    return true;
+}
+
+static enum MHD_Result queue_answer(struct http_request *r, struct MHD_Connection *mhd)
+{
+    enum MHD_Result result = MHD_queue_response(mhd, (unsigned)r->status, r->response);
+
+    MHD_destroy_response(r->response);
+    r->response = NULL;
+    r->queued = true;
+    return result;
+}
+
+static void dispatch(struct http_request *r)
+{
+    r->dispatched = r->held = r->in_handler = true;
+    if (!guard_preflight(r)) {
+        r->server->handled = true;
+        r->server->hooks.handle(r->server->hooks.context, r);
+    }
+    r->in_handler = false;
+}
+
+/* Called once with the headers, then with each piece of the body, then without data until there is an answer. */
+enum MHD_Result request_access(void *server, struct MHD_Connection *mhd, const char *url, const char *method,
+                               const char *version, const char *data, size_t *bytes, void **context)
+{
+    struct http_request *r = *context;
+
+    (void)server;
+    (void)url;
+    if (!r) return MHD_NO;
+    if (!r->began) {
+        begin(r, method, version);
+        return r->close_connection && r->response ? queue_answer(r, mhd) : MHD_YES;
+    }
+    if (*bytes) {
+        size_t n = *bytes;
+        *bytes = 0;
+        return take_body(r, data, n) ? MHD_YES : MHD_NO;
+    }
+    if (!r->dispatched && !r->swallow) dispatch(r);
+    if (r->response) return queue_answer(r, mhd);
+    if (r->is_gone || !r->held) return MHD_NO;
+    request_suspend(r);
+    return MHD_YES;
+}
+
+static void report(struct http_request *r)
+{
+    struct http_server *s = r->server;
+    double seconds = (double)(now_ns() - r->started_ns) * 1e-9;
+    struct http_record record = {
+        .method = r->head ? "HEAD" : r->method,
+        .path = r->path ? r->path : "/",
+        .route = r->route ? r->route : "other",
+        .client = r->connection->client,
+        .request_id = r->id,
+        .traceparent = *r->traceparent ? r->traceparent : NULL,
+        .status = r->status ? r->status : 499, /* nothing was answered */
+        .bytes_in = r->body_bytes + r->swallowed,
+        .bytes_out = r->bytes_out,
+        .seconds = seconds,
+        .first_output_seconds =
+            r->first_output_ns ? (double)(r->first_output_ns - r->started_ns) * 1e-9 : seconds,
+        .client_gone = r->client_left,
+    };
+
+    if (s->hooks.finished) s->hooks.finished(s->hooks.context, &record);
+}
+
+void request_completed(void *server, struct MHD_Connection *mhd, void **context,
+                       enum MHD_RequestTerminationCode code)
+{
+    struct http_server *s = server;
+    struct http_request *r = *context;
+
+    (void)mhd;
+    if (!r) return;
+    *context = NULL;
+    r->connection->request = NULL;
+    r->connection->due_ms = now_ms() + s->idle_ms + s->header_deadline_ms;
+    loop_due(s, r->connection->due_ms);
+    if (r->began) {
+        if (r->held) request_tell_gone(r, HTTP_CLIENT_GONE);
+        if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK || code == MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN)
+            r->client_left = false;
+        else if (!r->aborted && r->status != 408)
+            r->client_left = true;
+        report(r);
+    }
+    r->due_ms = 0;
+    r->connection = NULL;
+    r->ended = true;
+    if (!r->held) request_free(r);
+}
+
+/* ---- what a handler asks ------------------------------------------------------------------------------------- */
+const char *http_method(const struct http_request *r)
+{
+    return r->head ? "GET" : r->method;
+}
+
+const char *http_path(const struct http_request *r)
+{
+    return r->path;
+}
+
+const char *http_header(const struct http_request *r, const char *name)
+{
+    return r->connection ? MHD_lookup_connection_value(r->connection->mhd, MHD_HEADER_KIND, name) : NULL;
+}
+
+const char *http_body(const struct http_request *r, size_t *bytes)
+{
+    if (bytes) *bytes = r->body_bytes;
+    return r->body ? r->body : "";
+}
+
+const char *http_request_id(const struct http_request *r)
+{
+    return r->id;
+}
+
+void http_set_route(struct http_request *r, const char *route, const char *const *params, size_t count)
+{
+    r->route = route;
+    r->param_count = count < PARAMS_MOST ? count : PARAMS_MOST;
+    for (size_t i = 0; i < r->param_count; i++) {
+        free(r->params[i]);
+        r->params[i] = strdup(params[i]);
+    }
+}
+
+const char *http_param(const struct http_request *r, size_t i)
+{
+    return i < r->param_count ? r->params[i] : NULL;
+}
+
+void *http_user(const struct http_request *r)
+{
+    return r->user;
+}
+
+void http_set_user(struct http_request *r, void *user)
+{
+    r->user = user;
+}
+
+void http_on_gone(struct http_request *r, void (*gone)(struct http_request *r, enum http_gone why, void *context),
+                  void *context)
+{
+    r->gone = gone;
+    r->gone_context = context;
+}
+
+void http_no_deadline(struct http_request *r)
+{
+    r->due_ms = 0;
+}

@@ -1,0 +1,668 @@
+/* test_http.c -- the HTTP server over real sockets: many at once, streams, clients that leave, deadlines, draining. */
+#include "server/http/http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <curl/curl.h>
+
+enum { DEFERRED_MOST = 1024 };
+#define BULK ((size_t)8 << 20)
+
+/* ---- a server in a thread ------------------------------------------------------------------------------------ */
+struct fixture {
+    struct http_server *http;
+    pthread_t thread;
+    struct http_request *deferred[DEFERRED_MOST]; /* loop thread */
+    size_t deferred_count, deferred_goal;
+    struct http_call release_call;
+    pthread_t worker;
+    bool worker_started;
+    struct http_request *held;                    /* loop thread: answered by /release */
+    atomic_int client_gone, deadlines, finished, last_status, gone_records, full_seen, rooms;
+};
+
+static void release(struct http_call *call)
+{
+    struct fixture *f = (struct fixture *)((char *)call - offsetof(struct fixture, release_call));
+    size_t n = f->deferred_count;
+
+    f->deferred_count = 0;
+    for (size_t i = 0; i < n; i++) http_answer(f->deferred[i], 200, "text/plain", "late", 4);
+}
+
+static void *work(void *context)
+{
+    struct fixture *f = context;
+
+    http_call(f->http, &f->release_call);
+    return NULL;
+}
+
+static void join_worker(struct fixture *f)
+{
+    if (f->worker_started) pthread_join(f->worker, NULL);
+    f->worker_started = false;
+}
+
+static void gone(struct http_request *r, enum http_gone why, void *context)
+{
+    struct fixture *f = context;
+
+    (void)r;
+    atomic_fetch_add(why == HTTP_CLIENT_GONE ? &f->client_gone : &f->deadlines, 1);
+}
+
+/* Writes until the stream is full; ends after BULK bytes in all, counted in the user pointer. */
+static void pump(struct http_request *r, void *context)
+{
+    struct fixture *f = context;
+    size_t sent = (size_t)http_user(r);
+    char block[1000];
+
+    atomic_fetch_add(&f->rooms, 1);
+    memset(block, 'x', sizeof block);
+    while (sent < BULK && !http_stream_full(r)) {
+        http_stream_write(r, block, sizeof block);
+        sent += sizeof block;
+    }
+    http_set_user(r, (void *)sent);
+    if (sent >= BULK) http_stream_close(r);
+    else atomic_fetch_add(&f->full_seen, 1);
+}
+
+static void echo(struct http_request *r)
+{
+    size_t bytes;
+    const char *body = http_body(r, &bytes), *q = http_query(r, "q");
+    char *text = malloc(bytes + 1000);
+    int n = snprintf(text, 1000, "%s %s q=%s ", http_method(r), http_path(r), q ? q : "-");
+
+    memcpy(text + n, body, bytes);
+    http_answer(r, 200, "text/plain", text, (size_t)n + bytes);
+    free(text);
+}
+
+static void handle(void *context, struct http_request *r)
+{
+    struct fixture *f = context;
+    const char *path = http_path(r);
+
+    http_on_gone(r, gone, f);
+    if (strcmp(path, "/defer") == 0) {
+        f->deferred[f->deferred_count++] = r;
+        http_on_gone(r, NULL, NULL);
+        if (f->deferred_count == f->deferred_goal) {
+            join_worker(f);
+            f->worker_started = pthread_create(&f->worker, NULL, work, f) == 0;
+        }
+    } else if (strcmp(path, "/hang") == 0) {
+    } else if (strcmp(path, "/hold") == 0) {
+        http_on_gone(r, NULL, NULL);
+        f->held = r;
+    } else if (strcmp(path, "/release") == 0) {
+        http_answer(f->held, 200, "text/plain", "held", 4);
+        http_answer(r, 200, "text/plain", "ok", 2);
+    } else if (strcmp(path, "/bulk") == 0) {
+        http_on_room(r, pump, f);
+        http_stream_open(r, 200, "application/octet-stream");
+        pump(r, f);
+    } else if (strcmp(path, "/events") == 0 || strcmp(path, "/abort") == 0) {
+        http_stream_open(r, 200, "text/event-stream");
+        http_stream_write(r, "data: 1\n\n", 9);
+        http_stream_write(r, "data: 2\n\n", 9);
+        if (path[1] == 'a') http_stream_abort(r);
+        else http_stream_close(r);
+    } else if (strcmp(path, "/forever") == 0) {
+        http_no_deadline(r);
+        http_stream_open(r, 200, "text/event-stream");
+        http_stream_write(r, "data: 1\n\n", 9);
+    } else if (strcmp(path, "/error") == 0) {
+        http_error(r, 409, "step_conflict", "step", "wanted %d, found \"%s\"", 3, "x");
+    } else {
+        echo(r);
+    }
+}
+
+static void finished(void *context, const struct http_record *record)
+{
+    struct fixture *f = context;
+
+    atomic_store(&f->last_status, record->status);
+    if (record->client_gone) atomic_fetch_add(&f->gone_records, 1);
+    atomic_fetch_add(&f->finished, 1);
+}
+
+static void *run(void *context)
+{
+    http_run(((struct fixture *)context)->http);
+    return NULL;
+}
+
+static struct http_options defaults(void)
+{
+    static const char *const hosts[] = {"api.example.org", NULL}, *const origins[] = {"https://app.example.org", NULL};
+
+    return (struct http_options){.host = "127.0.0.1", .body_limit = 1 << 20, .connection_limit = 1000,
+                                 .header_deadline_ms = 5000, .idle_ms = 20000, .request_deadline_ms = 20000,
+                                 .stream_high_water = 65536, .hosts = hosts, .origins = origins};
+}
+
+static struct fixture *start(const struct http_options *o)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct http_hooks hooks = {.context = f, .handle = handle, .finished = finished};
+    char message[200];
+
+    f->release_call.run = release;
+    if (http_open(o, &hooks, &f->http, message, sizeof message) != 0) fail_msg("%s", message);
+    assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
+    return f;
+}
+
+static void stop(struct fixture *f)
+{
+    http_drain(f->http, 0, 300);
+    pthread_join(f->thread, NULL);
+    join_worker(f);
+    http_close(f->http);
+    free(f);
+}
+
+/* ---- a client ------------------------------------------------------------------------------------------------ */
+static int dial(const struct fixture *f)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(http_port(f->http)),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct timeval limit = {.tv_sec = 20};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_true(fd >= 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    size_t n = strlen(text);
+
+    assert_int_equal(send(fd, text, n, MSG_NOSIGNAL), (ssize_t)n);
+}
+
+/* Reads until `until` has come, or the end; what was read, terminated. */
+static char *hear(int fd, const char *until)
+{
+    static char text[70000];
+    size_t at = 0;
+    ssize_t n;
+
+    text[0] = 0;
+    while (at < sizeof text - 1 && !(until && strstr(text, until)) &&
+           (n = recv(fd, text + at, sizeof text - 1 - at, 0)) > 0) {
+        at += (size_t)n;
+        text[at] = 0;
+    }
+    return text;
+}
+
+static char *ask(const struct fixture *f, const char *request)
+{
+    int fd = dial(f), line = (int)strcspn(request, "\r");
+    char whole[1000], *text;
+
+    snprintf(whole, sizeof whole, "%.*s\r\nConnection: close%s", line, request, request + line);
+    say(fd, whole);
+    text = hear(fd, NULL);
+    close(fd);
+    return text;
+}
+
+static void wait_for(atomic_int *value, int wanted)
+{
+    for (int i = 0; i < 1000 && atomic_load(value) < wanted; i++) usleep(10000);
+    assert_int_equal(atomic_load(value), wanted);
+}
+
+#define HOST "Host: localhost\r\n"
+#define GET(path) "GET " path " HTTP/1.1\r\n" HOST "\r\n"
+
+/* ---- tests --------------------------------------------------------------------------------------------------- */
+static void keep_alive_and_pipelining(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    struct fixture *f = start(&o);
+    int fd = dial(f);
+
+    for (int i = 0; i < 3; i++) {
+        say(fd, "POST /a%20b?q=x%2by+z HTTP/1.1\r\n" HOST "Content-Length: 5\r\nx-request-id: me-1\r\n\r\nhello");
+        char *text = hear(fd, "hello");
+        assert_non_null(strstr(text, "HTTP/1.1 200 OK"));
+        assert_non_null(strstr(text, "x-request-id: me-1\r\n"));
+        assert_non_null(strstr(text, "POST /a b q=x+y z hello"));
+    }
+    say(fd, GET("/one") GET("/two") "HEAD /three HTTP/1.1\r\n" HOST "\r\n" GET("/four"));
+    char *text = hear(fd, "/four");
+    assert_non_null(strstr(text, "GET /one"));
+    assert_non_null(strstr(text, "GET /two"));
+    assert_null(strstr(text, "GET /three"));
+    assert_non_null(strstr(text, "GET /four"));
+    close(fd);
+    wait_for(&f->finished, 7);
+    stop(f);
+}
+
+static void chunked_upload(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    struct fixture *f = start(&o);
+    char *text = ask(f, "POST /c HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n");
+
+    assert_non_null(strstr(text, "POST /c q=- hello world"));
+    stop(f);
+}
+
+static void many_at_once(const char *request, size_t count, const char *reply)
+{
+    struct http_options o = defaults();
+    struct fixture *f = start(&o);
+    int *fd = calloc(count, sizeof *fd);
+
+    f->deferred_goal = count;
+    for (size_t i = 0; i < count; i++) fd[i] = dial(f);
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < count; i++) say(fd[i], request);
+        for (size_t i = 0; i < count; i++)
+            if (!strstr(hear(fd[i], reply), reply)) fail_msg("connection %zu of %zu was not answered", i, count);
+    }
+    for (size_t i = 0; i < count; i++) close(fd[i]);
+    free(fd);
+    stop(f);
+}
+
+static void hundreds_at_once_are_all_answered(void **unused)
+{
+    (void)unused;
+    static const size_t counts[] = {1, 127, 128, 129, 256};
+
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        many_at_once(GET("/now"), counts[i], "GET /now q=- ");
+        many_at_once(GET("/defer"), counts[i], "late");
+    }
+}
+
+static size_t take_slowly(char *data, size_t size, size_t n, void *total)
+{
+    (void)data;
+    if (*(size_t *)total < 100000) usleep(2000);
+    *(size_t *)total += size * n;
+    return size * n;
+}
+
+static CURLcode fetch(const struct fixture *f, const char *path, long version, size_t *total)
+{
+    CURL *curl = curl_easy_init();
+    char url[100];
+    CURLcode code;
+
+    *total = 0;
+    snprintf(url, sizeof url, "http://127.0.0.1:%u%s", http_port(f->http), path);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, version);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_slowly);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, total);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, 60L);
+    code = curl_easy_perform(curl);
+    curl_easy_cleanup(curl);
+    return code;
+}
+
+static void streams(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    struct fixture *f = start(&o);
+    size_t total;
+
+    for (int old = 0; old < 2; old++) {
+        long version = old ? CURL_HTTP_VERSION_1_0 : CURL_HTTP_VERSION_1_1;
+        assert_int_equal(fetch(f, "/events", version, &total), CURLE_OK);
+        assert_int_equal(total, 18);
+        assert_int_equal(fetch(f, "/bulk", version, &total), CURLE_OK);
+        assert_int_equal(total, (BULK + 999) / 1000 * 1000);
+        assert_int_not_equal(fetch(f, "/abort", version, &total), CURLE_OK);
+        if (!old) assert_int_equal(total, 18); /* what was written before came through */
+    }
+    assert_true(atomic_load(&f->full_seen) > 10);
+    assert_int_equal(atomic_load(&f->client_gone), 0);
+    char *text = ask(f, "GET /events HTTP/1.0\r\n\r\n");
+    assert_null(strstr(text, "chunked"));
+    assert_non_null(strstr(text, "\r\n\r\ndata: 1\n\ndata: 2\n\n"));
+    stop(f);
+}
+
+static void a_client_that_leaves(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    struct fixture *f = start(&o);
+    int fd = dial(f);
+
+    say(fd, GET("/hang"));
+    usleep(50000);
+    close(fd);
+    wait_for(&f->client_gone, 1);
+    fd = dial(f);
+    say(fd, GET("/forever"));
+    hear(fd, "data: 1");
+    close(fd);
+    wait_for(&f->client_gone, 2);
+    fd = dial(f); /* full stream: MHD is writing when the client goes */
+    say(fd, GET("/bulk"));
+    hear(fd, "xxx");
+    close(fd);
+    wait_for(&f->client_gone, 3);
+    wait_for(&f->gone_records, 3);
+    for (int i = 0; i < 100 && http_in_flight(f->http); i++) usleep(10000);
+    assert_int_equal(http_in_flight(f->http), 0);
+
+    fd = dial(f); /* nobody asked to be told: the holder's answer goes nowhere */
+    say(fd, GET("/hold"));
+    usleep(50000);
+    close(fd);
+    wait_for(&f->gone_records, 4);
+    assert_int_equal(http_in_flight(f->http), 1);
+    assert_non_null(strstr(ask(f, GET("/release")), "ok"));
+    for (int i = 0; i < 100 && http_in_flight(f->http); i++) usleep(10000);
+    assert_int_equal(http_in_flight(f->http), 0);
+    stop(f);
+}
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void deadlines(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    o.request_deadline_ms = 300;
+    o.header_deadline_ms = 400;
+    struct fixture *f = start(&o);
+    int fd = dial(f);
+    double start_s = now();
+
+    say(fd, GET("/hang"));
+    char *text = hear(fd, "}}");
+    assert_non_null(strstr(text, "HTTP/1.1 504"));
+    assert_non_null(strstr(text, "\"code\":\"deadline\""));
+    assert_true(now() - start_s >= 0.29);
+    assert_int_equal(atomic_load(&f->deadlines), 1);
+    say(fd, GET("/again")); /* the connection lives on */
+    assert_non_null(strstr(hear(fd, "/again"), "200 OK"));
+    close(fd);
+
+    fd = dial(f); /* headers that drip */
+    say(fd, "GET / HTTP/1.1\r\n" HOST);
+    start_s = now();
+    for (int i = 0; i < 100; i++) {
+        if (send(fd, "a: b\r\n", 6, MSG_NOSIGNAL) != 6) break;
+        usleep(50000);
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (poll(&p, 1, 0) == 1) break;
+    }
+    assert_true(now() - start_s < 3);
+    assert_string_equal(hear(fd, NULL), "");
+    close(fd);
+
+    fd = dial(f); /* a body that never comes */
+    say(fd, "POST / HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\nabc");
+    assert_string_equal(hear(fd, NULL), "");
+    close(fd);
+    wait_for(&f->last_status, 408);
+    stop(f);
+}
+
+static void refusals(void **unused)
+{
+    (void)unused;
+    static const struct { const char *request, *status; } cases[] = {
+        {"POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
+        {"POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", "400"},
+        {"POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", "400"},
+        {"POST / HTTP/1.1\r\n" HOST "Content-Length: +5\r\n\r\nhello", "400"},
+        {"POST / HTTP/1.1\r\n" HOST "Content-Length: -5\r\n\r\nhello", "400"},
+        {"POST / HTTP/1.1\r\n" HOST "Content-Length: 5, 5\r\n\r\nhello", "400"},
+        {"POST / HTTP/1.1\r\n" HOST "Content-Length: 0x5\r\n\r\nhello", "400"},
+        {"POST / HTTP/1.1\r\n" HOST "Content-Length:\r\n\r\nhello", "400"},
+        {"POST / HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999999\r\n\r\nhello", "413"},
+        {"POST / HTTP/1.1\r\n" HOST "Content-Length: 2000000\r\nExpect: 100-continue\r\n\r\n", "413"},
+        {"POST / HTTP/1.1\r\n" HOST "Content-Length: 99999999\r\n\r\n", "413"},
+        {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip\r\n\r\nhello", "501"},
+        {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: identity\r\n\r\nhello", "501"},
+        {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\nhello", "501"},
+        {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "501"},
+        {"POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
+        {"GET / HTTP/1.1\r\n" HOST HOST "\r\n", "400"},
+        {"GET / HTTP/1.1\r\n\r\n", "400"},
+        {"GET / HTTP/1.1\r\nHost:\r\n\r\n", "400"},
+        {"GET / HTTP/1.2\r\n" HOST "\r\n", "505"},
+        {"GET / HTTP/2.0\r\n" HOST "\r\n", "505"},
+        {"GET / http/1.1\r\n" HOST "\r\n", "400"},
+        {"GET /a%00b HTTP/1.1\r\n" HOST "\r\n", "400"},
+        {"GET /a?b=%00 HTTP/1.1\r\n" HOST "\r\n", "400"},
+        {"GET /a%zz HTTP/1.1\r\n" HOST "\r\n", "400"},
+        {"GET /a% HTTP/1.1\r\n" HOST "\r\n", "400"},
+        {"GET /../etc HTTP/1.1\r\n" HOST "\r\n", "400"},
+        {"GET /a/.. HTTP/1.1\r\n" HOST "\r\n", "400"},
+        {"GET /a/%2e%2E/b HTTP/1.1\r\n" HOST "\r\n", "400"},
+        {"GET /a/./b HTTP/1.1\r\n" HOST "\r\n", "400"},
+        {"GET a HTTP/1.1\r\n" HOST "\r\n", "400"},
+        {"CONNECT localhost:80 HTTP/1.1\r\n" HOST "\r\n", "400"},
+        {"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", "421"},
+        {"GET / HTTP/1.1\r\nHost: localhost.evil.example\r\n\r\n", "421"},
+        {"GET / HTTP/1.1\r\nHost: 127.0.0.1.evil.example\r\n\r\n", "421"},
+        {"GET / HTTP/1.1\r\nHost: localhost:80x\r\n\r\n", "421"},
+        {"GET http://evil.example/ HTTP/1.1\r\n" HOST "\r\n", "421"},
+        {"POST / HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 5\r\n\r\nhello", "421"},
+        {"GET / HTTP/1.1\r\n" HOST "Origin: https://evil.example\r\n\r\n", "403"},
+        {"GET / HTTP/1.1\r\n" HOST "Origin: null\r\n\r\n", "403"},
+        {"GET / HTTP/1.1\r\n" HOST "Origin: http://localhost:3000\r\n\r\n", "403"},
+        {"OPTIONS / HTTP/1.1\r\n" HOST "Origin: https://evil.example\r\nAccess-Control-Request-Method: POST\r\n\r\n", "403"},
+        /* and what must pass */
+        {"GET /a..b/...c HTTP/1.1\r\n" HOST "\r\n", "200"},
+        {"GET / HTTP/1.0\r\n\r\n", "200"},
+        {"GET http://localhost/x HTTP/1.1\r\n" HOST "\r\n", "200"},
+        {"GET http://localhost HTTP/1.1\r\n" HOST "\r\n", "200"},
+        {"GET / HTTP/1.1\r\nHost: LOCALHOST:8080\r\n\r\n", "200"},
+        {"GET / HTTP/1.1\r\nHost: 127.1.2.3:99\r\n\r\n", "200"},
+        {"GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", "200"},
+        {"GET / HTTP/1.1\r\nHost: api.example.org:443\r\n\r\n", "200"},
+        {"GET / HTTP/1.1\r\n" HOST "Origin: http://localhost\r\n\r\n", "200"},
+        {"GET / HTTP/1.1\r\n" HOST "Origin: https://app.example.org\r\n\r\n", "200"},
+        {"POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\nExpect: 100-continue\r\n\r\nhello", "100"},
+        {"OPTIONS * HTTP/1.1\r\n" HOST "\r\n", "204"},
+    };
+    struct http_options o = defaults();
+    struct fixture *f = start(&o);
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int fd = dial(f);
+        say(fd, cases[i].request);
+        char *text = hear(fd, "\r\n\r\n");
+        if (strncmp(text, "HTTP/1.", 7) != 0 || strncmp(text + 9, cases[i].status, 3) != 0)
+            fail_msg("wanted %s for\n%sfound\n%s", cases[i].status, cases[i].request, text);
+        close(fd);
+    }
+    stop(f);
+}
+
+static void too_large_is_answered_though_the_client_keeps_sending(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    struct fixture *f = start(&o);
+    size_t bytes = 3 << 20;
+    char *body = calloc(1, bytes), head[200];
+
+    memset(body, 'a', bytes);
+    for (int chunked = 0; chunked < 2; chunked++) {
+        int fd = dial(f);
+        if (chunked) snprintf(head, sizeof head, "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n%zx\r\n", bytes);
+        else snprintf(head, sizeof head, "POST / HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n", bytes);
+        say(fd, head);
+        for (size_t at = 0; at < bytes;) {
+            ssize_t n = send(fd, body + at, bytes - at, MSG_NOSIGNAL);
+            assert_true(n > 0);
+            at += (size_t)n;
+        }
+        if (chunked) say(fd, "\r\n0\r\n\r\n");
+        assert_non_null(strstr(hear(fd, "}}"), "HTTP/1.1 413"));
+        close(fd);
+    }
+    free(body);
+    stop(f);
+}
+
+static void cors_and_errors(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    struct fixture *f = start(&o);
+    char *text = ask(f, "OPTIONS /v1 HTTP/1.1\r\n" HOST "Origin: https://app.example.org\r\nAccess-Control-Request-Method: POST\r\n"
+                        "Access-Control-Request-Headers: content-type,x-a\r\n\r\n");
+    assert_non_null(strstr(text, "HTTP/1.1 204"));
+    assert_non_null(strstr(text, "Access-Control-Allow-Origin: https://app.example.org\r\n"));
+    assert_non_null(strstr(text, "Access-Control-Allow-Headers: content-type,x-a\r\n"));
+    text = ask(f, GET("/error"));
+    assert_non_null(strstr(text, "HTTP/1.1 409"));
+    assert_non_null(strstr(text, "x-should-retry: false"));
+    assert_non_null(strstr(text, "{\"error\":{\"message\":\"wanted 3, found \\\"x\\\"\",\"type\":\"invalid_request_error\","
+                                 "\"param\":\"step\",\"code\":\"step_conflict\"}}"));
+    stop(f);
+}
+
+static void draining_with_open_streams(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    struct fixture *f = start(&o);
+    int stream = dial(f), hang = dial(f), idle = dial(f), defer = dial(f);
+
+    f->deferred_goal = 2;
+    say(stream, GET("/forever"));
+    hear(stream, "data: 1");
+    say(hang, GET("/hang"));
+    say(defer, GET("/defer"));
+    for (int i = 0; i < 500 && http_in_flight(f->http) < 3; i++) usleep(10000);
+    http_drain(f->http, 300, 500);
+    assert_true(http_draining(f->http));
+    assert_non_null(strstr(ask(f, GET("/during-grace")), "200 OK"));
+    int second = dial(f);
+    say(second, GET("/defer")); /* releases both */
+    assert_non_null(strstr(hear(defer, "late"), "late"));
+    assert_non_null(strstr(hear(second, "late"), "late"));
+    char *text = hear(hang, "}}");
+    assert_non_null(strstr(text, "HTTP/1.1 503"));
+    assert_non_null(strstr(text, "\"code\":\"draining\""));
+    assert_null(strstr(hear(stream, NULL), "0\r\n\r\n")); /* never a clean end */
+    pthread_join(f->thread, NULL);
+    assert_int_equal(atomic_load(&f->deadlines), 2);
+    join_worker(f);
+    http_close(f->http);
+    close(stream), close(hang), close(idle), close(defer), close(second);
+    free(f);
+}
+
+static void closing_with_suspended_connections(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    struct fixture *f = start(&o);
+    int a = dial(f), b = dial(f);
+
+    say(a, GET("/hold"));
+    say(b, GET("/forever"));
+    hear(b, "data: 1");
+    for (int i = 0; i < 500 && http_in_flight(f->http) < 2; i++) usleep(10000);
+    http_drain(f->http, 0, 0);
+    pthread_join(f->thread, NULL);
+    http_close(f->http);
+    close(a), close(b);
+    free(f);
+}
+
+static void unix_socket(void **unused)
+{
+    (void)unused;
+    char path[] = "/tmp/rnnd-test-XXXXXX", host[64];
+    int fd = mkstemp(path);
+    close(fd);
+    unlink(path);
+    snprintf(host, sizeof host, "unix:%s", path);
+    struct http_options o = defaults();
+    o.host = host;
+    struct fixture *f = start(&o);
+    CURL *curl = curl_easy_init();
+    size_t total = 0;
+
+    curl_easy_setopt(curl, CURLOPT_URL, "http://localhost/x");
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, path);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_slowly);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &total);
+    assert_int_equal(curl_easy_perform(curl), CURLE_OK);
+    assert_int_equal(total, 11);
+    curl_easy_cleanup(curl);
+    stop(f);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
+static void ports_in_use_are_named(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    struct fixture *f = start(&o);
+    struct http_hooks hooks = {.handle = handle};
+    struct http_server *second;
+    char message[200];
+
+    o.port = http_port(f->http);
+    assert_int_equal(http_open(&o, &hooks, &second, message, sizeof message), -1);
+    assert_non_null(strstr(message, "in use"));
+    stop(f);
+}
+
+int main(void)
+{
+    curl_global_init(CURL_GLOBAL_ALL);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keep_alive_and_pipelining), cmocka_unit_test(chunked_upload),
+        cmocka_unit_test(refusals), cmocka_unit_test(too_large_is_answered_though_the_client_keeps_sending),
+        cmocka_unit_test(cors_and_errors), cmocka_unit_test(streams), cmocka_unit_test(a_client_that_leaves),
+        cmocka_unit_test(deadlines), cmocka_unit_test(draining_with_open_streams),
+        cmocka_unit_test(closing_with_suspended_connections), cmocka_unit_test(unix_socket),
+        cmocka_unit_test(ports_in_use_are_named), cmocka_unit_test(hundreds_at_once_are_all_answered),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    curl_global_cleanup();
+    return failed;
+}
