@@ -8,7 +8,8 @@
 #define TINY_INPUTS 3
 #define TINY_OUTPUTS 2
 
-/* Writes PATH; seed chooses the weights. false if the file cannot be written. */
+/* Writes PATH; seed chooses the weights. Seed 0 gives a head so large that outputs overflow as soon as the hidden state
+ * has grown a little. false if the file cannot be written. */
 bool tiny_model_write(const char *path, uint32_t seed);
 
 #endif

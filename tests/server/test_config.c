@@ -155,7 +155,7 @@ static void listen_addresses(void **unused)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char flags[64];
         snprintf(flags, sizeof flags, "--listen %s", bad[i]);
-        REFUSED(flags, NULL, "--listen", "HOST:PORT", bad[i]);
+        REFUSED(flags, NULL, "--listen", "unix:PATH", bad[i]);
     }
 }
 

@@ -19,7 +19,7 @@
 static struct {
     char folder[64];
     struct registry *registry;
-    struct model *models[2];
+    struct model *models[3]; /* the last one overflows */
 } world;
 
 static int make_world(void **unused)
@@ -29,10 +29,10 @@ static int make_world(void **unused)
     (void)unused;
     snprintf(world.folder, sizeof world.folder, "/tmp/rnnd-batch-XXXXXX");
     if (!mkdtemp(world.folder) || !(world.registry = registry_start())) return -1;
-    for (uint32_t i = 0; i < 2; i++) {
+    for (uint32_t i = 0; i < 3; i++) {
         char name[4] = {'m', (char)('0' + i), 0};
         snprintf(path, sizeof path, "%s/%s.safetensors", world.folder, name);
-        if (!tiny_model_write(path, 7 + i) || registry_add(world.registry, path, &err) != RNND_OK) return -1;
+        if (!tiny_model_write(path, i < 2 ? 7 + i : 0) || registry_add(world.registry, path, &err) != RNND_OK) return -1;
         world.models[i] = registry_find(world.registry, name);
         if (!world.models[i]->handle) {
             print_error("%s\n", world.models[i]->failure);
@@ -207,6 +207,25 @@ static void assert_own_bits(const struct sequence *s, int steps)
     free(state);
 }
 
+/* How many steps the sequence has alone before the model overflows. */
+static int finite_steps(const struct sequence *s)
+{
+    rnnd_model *model = s->job.model->handle;
+    rnnd_workspace *ws;
+    void *state = malloc(rnnd_state_bytes(model));
+    int i = 0;
+    assert_int_equal(rnnd_workspace_open(model, 1, &ws, NULL), RNND_OK);
+    rnnd_state_reset(model, state);
+    for (; i < s->steps; i++) {
+        float output[TINY_OUTPUTS];
+        rnnd_step_row row = {.state = state, .input = s->inputs + i * TINY_INPUTS, .output = output};
+        if (rnnd_step(ws, &row, 1, NULL) != RNND_OK) break;
+    }
+    rnnd_workspace_close(ws);
+    free(state);
+    return i;
+}
+
 static void submit(struct loop *l, struct sequence *s)
 {
     rnnd_error err;
@@ -274,7 +293,8 @@ static void random_joins_and_leaves_keep_each_jobs_bits(void **unused)
     loop_start(&l, 64);
     while (next < JOBS || batch_depth(l.batch)) {
         for (uint32_t n = random_below(6); n && next < JOBS && batch_depth(l.batch) < 64; n--, next++) {
-            s[next] = make_sequence(world.models[random_below(2)], (int)random_below(40) + (random_below(20) ? 0 : 400));
+            s[next] = make_sequence(world.models[random_below(2)],
+                                    (int)random_below(40) + (random_below(20) ? 0 : 400));
             s[next]->notify = random_below(2);
             submit(&l, s[next]);
         }
@@ -372,18 +392,29 @@ static void one_jobs_failure_is_its_own(void **unused)
     struct loop l;
     (void)unused;
     loop_start(&l, 10);
-    batch_hold(l.batch, 3);
+    batch_hold(l.batch, 4);
     struct sequence *poisoned = make_sequence(world.models[0], 10), *refused = make_sequence(world.models[0], 10),
-                    *good = make_sequence(world.models[0], 10);
+                    *good = make_sequence(world.models[0], 10), *overflowing = make_sequence(world.models[2], 10);
     poisoned->poison_at = 6;
+    for (int i = 0; i < 30; i++) overflowing->inputs[i] = 0.9f;
     refused->refuse_at = 3;
     submit(&l, poisoned);
     submit(&l, refused);
     submit(&l, good);
+    submit(&l, overflowing);
     loop_until_idle(&l);
-    assert_int_equal(poisoned->job.code, RNND_NOT_FINITE);
-    assert_int_equal(poisoned->job.error.code, RNND_NOT_FINITE);
-    assert_non_null(strstr(poisoned->job.error.message, "at step 6"));
+    char step[32];
+    int finite = finite_steps(overflowing);
+    assert_in_range(finite, 1, 9);
+    snprintf(step, sizeof step, "at step %d of", finite);
+    assert_int_equal(overflowing->job.code, RNND_NOT_FINITE);
+    assert_int_equal(overflowing->job.error.code, RNND_NOT_FINITE);
+    assert_non_null(strstr(overflowing->job.error.message, step));
+    assert_int_equal(overflowing->job.steps_done, finite);
+    assert_own_bits(overflowing, finite);
+    assert_int_equal(poisoned->job.code, RNND_MISMATCH); /* NaN is refused before the step, with the model's sentence */
+    assert_int_equal(poisoned->job.error.code, RNND_MISMATCH);
+    assert_string_not_equal(poisoned->job.error.message, "");
     assert_int_equal(poisoned->job.steps_done, 6);
     assert_own_bits(poisoned, 6);
     assert_int_equal(refused->job.code, RNND_UNSUPPORTED);
@@ -393,6 +424,7 @@ static void one_jobs_failure_is_its_own(void **unused)
     free_sequence(poisoned);
     free_sequence(refused);
     free_sequence(good);
+    free_sequence(overflowing);
     batch_stop(l.batch);
 }
 
