@@ -16,7 +16,7 @@ static void print_help(FILE *to)
 {
     fprintf(to, "rnnd %s -- the daemon for recurrent networks\n\nUsage: rnnd COMMAND [...]\n\n", rnnd_version());
     for (size_t i = 0; i < COMMANDS; i++) fprintf(to, "  rnnd %-10s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("  rnnd --version   version and kernels\n\n`rnnd COMMAND --help` tells more. To begin: rnnd serve\n", to);
+    fputs("  rnnd --version  version and kernels\n\n`rnnd COMMAND --help` tells more. To begin: rnnd serve\n", to);
 }
 
 int main(int argc, char **argv)

@@ -32,7 +32,8 @@ static int make_world(void **unused)
     for (uint32_t i = 0; i < 3; i++) {
         char name[4] = {'m', (char)('0' + i), 0};
         snprintf(path, sizeof path, "%s/%s.safetensors", world.folder, name);
-        if (!tiny_model_write(path, i < 2 ? 7 + i : 0) || registry_add(world.registry, path, &err) != RNND_OK) return -1;
+        if (!tiny_model_write(path, i < 2 ? 7 + i : 0) || registry_add(world.registry, path, &err) != RNND_OK)
+            return -1;
         world.models[i] = registry_find(world.registry, name);
         if (!world.models[i]->handle) {
             print_error("%s\n", world.models[i]->failure);
@@ -51,7 +52,7 @@ static int end_world(void **unused)
     return 0;
 }
 
-/* ---- a loop thread as the server has one: wakes are noticed, then events delivered ------------------------------- */
+/* ---- a loop thread as the server has one: wakes are noticed, then events delivered -------------------------*/
 
 struct loop {
     struct batch *batch;
@@ -105,7 +106,7 @@ static void loop_until_idle(struct loop *l)
     }
 }
 
-/* ---- a job that feeds a fixed random sequence and writes down every output ---------------------------------------- */
+/* ---- a job that feeds a fixed random sequence and writes down every output --------------------------------*/
 
 struct sequence {
     struct job job; /* first */
@@ -232,7 +233,7 @@ static void submit(struct loop *l, struct sequence *s)
     assert_int_equal(batch_submit(l->batch, &s->job, &err), RNND_OK);
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------- */
+/* ---- tests -------------------------------------------------------------------------------------------------*/
 
 static void sixteen_held_jobs_run_as_one_batch(void **unused)
 {

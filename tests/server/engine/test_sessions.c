@@ -67,7 +67,7 @@ static struct session *create(struct sessions *s, const char *id)
     return x;
 }
 
-/* ---- requests: n steps whose input is the body's number ------------------------------------------------------------ */
+/* ---- requests: n steps whose input is the body's number ------------------------------------------------------*/
 
 static void nothing(struct session_turn *turn)
 {
@@ -304,7 +304,7 @@ static void one_kept_state_is_enough_for_replays(void **unused)
     sessions_stop(s);
 }
 
-/* ---- turns --------------------------------------------------------------------------------------------------------- */
+/* ---- turns ---------------------------------------------------------------------------------------------------*/
 
 struct waiter {
     struct session_turn turn;
@@ -399,7 +399,7 @@ static void a_busy_session_dies_when_its_request_is_done(void **unused)
     sessions_stop(s);
 }
 
-/* ---- life and death ------------------------------------------------------------------------------------------------ */
+/* ---- life and death ------------------------------------------------------------------------------------------*/
 
 static void ids(void **unused)
 {
