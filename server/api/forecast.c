@@ -275,9 +275,9 @@ static bool read_request(struct forecast_request *q)
         app_error(q->http, &err, app_model_error_name(&err));
         return false;
     }
-    if (q->model->info->task != RNND_SERIES || !q->model->info->streamable) {
-        http_error(q->http, 400, "unsupported_model", "model", "%s does not forecast series; GET /v1/models lists all",
-                   q->model->name);
+    if (!q->model->info->streamable) {
+        http_error(q->http, 422, "unsupported", "model", "%s cannot be stepped: %s", q->model->name,
+                   q->model->info->not_streamable);
         return false;
     }
     q->csv_out = app_wants(q->http, "text/csv");

@@ -124,18 +124,10 @@ static const char *read_text(struct http_request *r, const struct json *body, si
     return NULL;
 }
 
-static struct model *text_model(struct app *app, struct http_request *r, const struct json *body)
-{
-    struct model *m = app_model(app, r, body, RNND_TEXT);
-    if (!m || m->info->task == RNND_TEXT) return m;
-    http_error(r, 400, "unsupported_model", "model", "%s is no text model; GET /v1/models lists all", m->name);
-    return NULL;
-}
-
 void post_score(struct app *app, struct http_request *r)
 {
     struct json_doc *doc = app_json_body(app, r);
-    struct model *m = doc ? text_model(app, r, json_root(doc)) : NULL;
+    struct model *m = doc ? app_model(app, r, json_root(doc), RNND_TEXT) : NULL;
     size_t bytes = 0;
     const char *text = m ? read_text(r, json_root(doc), &bytes) : NULL;
     struct score *s = text ? calloc(1, sizeof *s) : NULL;
@@ -163,7 +155,7 @@ out:
 void post_tokenize(struct app *app, struct http_request *r)
 {
     struct json_doc *doc = app_json_body(app, r);
-    struct model *m = doc ? text_model(app, r, json_root(doc)) : NULL;
+    struct model *m = doc ? app_model(app, r, json_root(doc), RNND_TEXT) : NULL;
     size_t bytes = 0;
     const char *text = m ? read_text(r, json_root(doc), &bytes) : NULL;
     struct text_prompt ids = {0};
@@ -212,7 +204,7 @@ static void answer_detokenize(struct http_request *r, const struct model *m, con
 void post_detokenize(struct app *app, struct http_request *r)
 {
     struct json_doc *doc = app_json_body(app, r);
-    struct model *m = doc ? text_model(app, r, json_root(doc)) : NULL;
+    struct model *m = doc ? app_model(app, r, json_root(doc), RNND_TEXT) : NULL;
     const struct json *tokens = m ? json_get(json_root(doc), "tokens") : NULL;
     struct json_out text;
     size_t i = 0;

@@ -135,10 +135,10 @@ struct text_request *text_open(struct app *app, struct http_request *r, const st
     q->body = json_root(q->doc);
     q->model = app_model(app, r, q->body, RNND_TEXT);
     if (!q->model) goto out;
-    if (q->model->info->task != RNND_TEXT || !q->model->info->streamable) {
-        http_error(r, 400, "unsupported_model", "model",
-                   "%s is no text model that can be continued; GET /v1/models lists all",
-                   q->model->name);
+    if (!q->model->info->streamable) {
+        http_error(r, 422, "unsupported", "model",
+                   "%s cannot be continued token by token: %s",
+                   q->model->name, q->model->info->not_streamable);
         goto out;
     }
     if (chat) q->template_stop_count = rnnd_chat_stops(q->model->handle, &q->template_stops, &q->min_bytes);
@@ -448,7 +448,7 @@ void text_start(struct text_request *q)
     session_wait(q->app->sessions, q->session, &q->turn);
 }
 
-/* ---- once a second -------------------------------------------------------------------------------------------------- */
+/* ---- once a second ----------------------------------------------------------------------------------------------- */
 
 void text_every_second(struct app *app)
 {

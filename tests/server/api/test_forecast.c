@@ -259,7 +259,7 @@ static void test_refusals(void **state)
     expect_error("{\"model\":\"one\",\"series\":[1,2,3],\"quantiles\":[1]}", 400, "quantiles", "quantile");
     expect_error("{\"model\":\"one\",\"series\":[1,2,3],\"quantiles\":[\"a\"]}", 400, "quantiles", "numbers");
     expect_error("{\"model\":\"one\",\"series\":[1,2,3],\"num_samples\":1001}", 400, "num_samples", "1000");
-    expect_error("{\"model\":\"text\",\"series\":[1,2,3]}", 400, "model", "forecast");
+    expect_error("{\"model\":\"text\",\"series\":[1,2,3]}", 422, "model", "series model");
     expect_error("{\"model\":\"none\",\"series\":[1,2,3]}", 404, "model", "none");
     expect_error("{\"series\":[1,2,3]}", 400, "model", "one");
 }
@@ -374,6 +374,11 @@ static void csv_error(const char *query, const char *body, int status, const cha
     answer_free(&a);
 }
 
+static bool begins(const struct answer *a, const char *text)
+{
+    return !strncmp(a->raw.body, text, strlen(text));
+}
+
 static void test_csv(void **state)
 {
     static const char with_gap[] = "date,value\r\n2024-01-01,1\r\n2024-01-02,\r\n\r\n2024-01-03,3\r\n2024-01-05,\"5\"\r\n";
@@ -387,12 +392,12 @@ static void test_csv(void **state)
     answer_free(&a);
     csv("model=one&horizon=2&quantiles=0.1,0.5", with_gap, "Accept: text/csv", &a);
     assert_int_equal(a.status, 200);
-    assert_memory_equal(a.raw.body, "series,timestamp,channel,mean,q0.1,q0.5\n0,2024-01-06,value,", 60);
+    assert_true(begins(&a, "series,timestamp,channel,mean,q0.1,q0.5\n0,2024-01-06,value,"));
     assert_non_null(strstr(a.raw.body, ",4,5\n"));
     assert_non_null(strstr(a.raw.body, "\n0,2024-01-07,value,"));
     answer_free(&a);
     csv("model=one&horizon=1", "1\n2\n3\n", "Accept: text/csv", &a); /* no header, no time */
-    assert_memory_equal(a.raw.body, "series,step,channel,mean,q0.1,q0.5,q0.9\n0,1,value,", 51);
+    assert_true(begins(&a, "series,step,channel,mean,q0.1,q0.5,q0.9\n0,1,value,"));
     answer_free(&a);
     csv("model=two&horizon=1", "south;north\n100;1\n200;2\n300;3\n", NULL, &a); /* by name */
     assert_true(quantile(&a, 0, "0.5", 0, 0) == 3 && quantile(&a, 0, "0.5", 0, 1) == 300);

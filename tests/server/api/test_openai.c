@@ -393,7 +393,7 @@ static void test_refusals(void **state)
     expect_error("/v1/completions", "{\"model\":\"text\",\"prompt\":\"\"}", 400, "prompt");
     expect_error("/v1/completions", "{\"model\":\"text\",\"prompt\":\"a\",\"suffix\":\"b\"}", 400, "suffix");
     expect_error("/v1/completions", "{\"model\":\"text\",\"prompt\":\"a\",\"logprobs\":6}", 400, "logprobs");
-    expect_error("/v1/completions", "{\"model\":\"lstm\",\"prompt\":\"a\"}", 400, "model");
+    expect_error("/v1/completions", "{\"model\":\"lstm\",\"prompt\":\"a\"}", 422, "model");
     expect_error("/v1/completions", "{\"prompt\":\"a\"}", 400, "model");
 }
 
