@@ -114,8 +114,8 @@ static size_t unsent(const struct http_request *r)
     return r->out_bytes - r->out_at;
 }
 
-/* To a client of HTTP/1.0 the connection's end is the stream's end: only a reset tells it that something is missing, and
- * dissolving the association is what makes Linux send one at once. */
+/* To a client of HTTP/1.0 the connection's end is the stream's end: only a reset tells it that something is missing,
+ * and dissolving the association is what makes Linux send one at once. */
 static ssize_t break_off(struct http_request *r)
 {
     struct sockaddr nobody = {.sa_family = AF_UNSPEC};
@@ -124,8 +124,8 @@ static ssize_t break_off(struct http_request *r)
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-/* MHD has room for `most` bytes: what is there goes out at once; with nothing there the connection sleeps until the next
- * write. The application may write again from within `room`, which comes last. */
+/* MHD has room for `most` bytes: what is there goes out at once; with nothing there the connection sleeps until the
+ * next write. The application may write again from within `room`, which comes last. */
 static ssize_t read_stream(void *context, uint64_t position, char *buffer, size_t most)
 {
     struct http_request *r = context;

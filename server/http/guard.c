@@ -158,7 +158,7 @@ static bool check_host(struct http_request *r, const char *host, size_t bytes)
     if (bytes == 0) return refuse(r, 400, "bad_host", "the Host header is empty");
     if (host_allowed(r->server, host, bytes)) return true;
     snprintf(sentence, sizeof sentence,
-             "this server does not answer to the host '%.*s'; it must be localhost, a loopback address or an allowed host",
+             "this server does not answer to the host '%.*s'; wanted localhost, a loopback address or an allowed host",
              (int)(bytes < 80 ? bytes : 80), host);
     return refuse(r, 421, "foreign_host", sentence);
 }
@@ -176,7 +176,7 @@ static bool check_origin(struct http_request *r, const char *origin, const char 
         }
     if (authority && host && strlen(authority + 3) == host_bytes && strncasecmp(authority + 3, host, host_bytes) == 0)
         return true; /* a page of this server */
-    snprintf(sentence, sizeof sentence, "pages of the origin '%.80s' may not use this server; allow the origin to change that",
+    snprintf(sentence, sizeof sentence, "pages of the origin '%.80s' may not use this server; only allowed origins may",
              origin);
     return refuse(r, 403, "foreign_origin", sentence);
 }

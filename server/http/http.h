@@ -31,14 +31,14 @@ struct http_options {
     size_t connection_limit;
     unsigned header_deadline_ms, idle_ms, request_deadline_ms;
     size_t stream_high_water;          /* unsent bytes above which http_stream_full() says so */
-    const char *const *hosts;          /* Host names allowed beside localhost and loopback; NULL-terminated; "*" = any */
+    const char *const *hosts;          /* Hosts allowed beside localhost and loopback; NULL-terminated; "*" = any */
     const char *const *origins;        /* Origins allowed (CORS); NULL-terminated; "*" = any */
 };
 
 struct http_hooks {
     void *context;
     void (*handle)(void *context, struct http_request *r);   /* the whole body is there; the guard has passed it */
-    void (*after_poll)(void *context);                        /* once a turn, after all that was ready has been parsed */
+    void (*after_poll)(void *context);                     /* once a turn, after all that was ready has been parsed */
     void (*every_second)(void *context);
     void (*finished)(void *context, const struct http_record *record);
 };
@@ -91,7 +91,8 @@ void http_stream_abort(struct http_request *r);             /* break the connect
 /* The client has left, or the deadline passed (a 504 goes out by itself) before an answer. Runs on the loop thread, at
  * most once; r is gone after it. */
 enum http_gone { HTTP_CLIENT_GONE, HTTP_DEADLINE };
-void http_on_gone(struct http_request *r, void (*gone)(struct http_request *r, enum http_gone why, void *context), void *context);
+void http_on_gone(struct http_request *r, void (*gone)(struct http_request *r, enum http_gone why, void *context),
+                  void *context);
 /* A full stream has room again. */
 void http_on_room(struct http_request *r, void (*room)(struct http_request *r, void *context), void *context);
 void http_no_deadline(struct http_request *r);              /* streams that may last */

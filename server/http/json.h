@@ -1,9 +1,10 @@
 /* json.h -- JSON in and out of requests: a strict scan, numeric arrays straight to float32, cJSON for the rest.
  *
- * The only cJSON of the server. json_parse refuses what cJSON lets through: trailing bytes, depth, invalid UTF-8, control
- * bytes, BOM, duplicate keys, \u0000, numbers outside the grammar, numbers that overflow (1e999). Arrays of numbers below
- * the keys inputs, instances, series, future, data, h, c, initial_state never become cJSON nodes: they are cut out as
- * float32 (rounded once from the decimal text), with null, "NaN" -> NaN. */
+ * The only cJSON of the server. json_parse refuses what cJSON lets through: trailing bytes, depth, invalid UTF-8,
+ * control bytes, BOM, duplicate keys, \u0000, numbers outside the grammar, numbers that overflow (1e999), more than a
+ * million values for cJSON. Arrays of numbers below the keys inputs, instances, series, future, data, h, c,
+ * initial_state never become cJSON nodes: they are cut out as float32 (rounded once from the decimal text), with null,
+ * "NaN" -> NaN. Such an array that holds anything else as well (strings, objects) stays an ordinary JSON_ARRAY. */
 #ifndef SERVER_JSON_H
 #define SERVER_JSON_H
 

@@ -50,7 +50,8 @@ static bool put_value(struct scan *s, struct cutting *c, float v, bool missing, 
 
 static bool open_level(struct scan *s, struct cutting *c, size_t depth)
 {
-    if (c->level + 1 >= RANK_LIMIT) return scan_fail(s, s->p, "an array of numbers with more than %d dimensions", RANK_LIMIT);
+    if (c->level + 1 >= RANK_LIMIT)
+        return scan_fail(s, s->p, "an array of numbers with more than %d dimensions", RANK_LIMIT);
     if (depth + (size_t)(c->level + 1) >= s->depth_limit)
         return scan_fail(s, s->p, "nested deeper than %zu levels", s->depth_limit);
     if (c->leaf >= 0 && c->level + 1 > c->leaf)

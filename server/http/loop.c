@@ -1,6 +1,6 @@
 /* loop.c -- one turn of the loop: wait, let MHD work, run what came from other threads, keep the deadlines.
  *
- * MHD runs without a thread of its own: its internal epoll loop stands still when exactly 128 sockets are ready at once.
+ * MHD runs without a thread of its own: its internal epoll loop stands still while exactly 128 sockets are ready.
  * Our epoll holds MHD's epoll, the eventfd of http_call(), and a one-shot watch on each suspended client for its
  * leaving, which MHD does not see. A watch stays armed when its connection goes on; firing then it is ignored. */
 #include "server/http/http_private.h"

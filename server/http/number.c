@@ -2,8 +2,8 @@
  *
  * Reading. A decimal d * 10^e is first taken to a double with at most three roundings, an error below 3 units of the
  * double's last place. A float32 keeps 29 bits less, so unless the double lies within a few units of the midpoint
- * between two floats, rounding it once more gives what rounding the decimal itself gives. The rest (one in 2^25 numbers,
- * exact ties, subnormals) is decided by comparing the decimal with the midpoint in exact integer arithmetic.
+ * between two floats, rounding it once more gives what rounding the decimal itself gives. The rest (one in 2^25
+ * numbers, exact ties, subnormals) is decided by comparing the decimal with the midpoint in exact integer arithmetic.
  *
  * Writing. Schubfach (Raffaello Giulietti, "The Schubfach way to render doubles", 2020) for binary32: with v = c * 2^q
  * and its rounding interval R, take 10^k just below the width of R; then R holds one or two multiples of 10^k and at
@@ -297,7 +297,8 @@ static uint32_t multiply_to_odd(uint64_t g, uint32_t c)
 static uint32_t shortest(uint32_t c, int q, bool low_neighbour_closer, int *k)
 {
     bool even = c % 2 == 0;
-    *k = (q * 1262611 - (low_neighbour_closer ? 524031 : 0)) >> 22; /* floor(log10(2^q)), of 3/4 of it at a power of 2 */
+    /* floor(log10(2^q)), or of 3/4 * 2^q at a power of two */
+    *k = (q * 1262611 - (low_neighbour_closer ? 524031 : 0)) >> 22;
     int h = q + floor_log2_ten(-*k) + 1;
     uint64_t g = tens[-*k + 31];
     uint32_t value = multiply_to_odd(g, (4 * c) << h); /* 4 * v / 10^k */

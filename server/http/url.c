@@ -1,6 +1,6 @@
 /* url.c -- a request target taken apart: authority, decoded path, query.
  *
- * The target is decoded from the bytes as sent, since MHD's own decoding would end a path at %00 and leaves ".." in it. */
+ * The target is decoded from the bytes as sent: MHD's own decoding would end a path at %00 and leaves ".." in it. */
 #include "server/http/http_private.h"
 
 #include <stdlib.h>

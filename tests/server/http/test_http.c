@@ -271,7 +271,8 @@ static void chunked_upload(void **unused)
     (void)unused;
     struct http_options o = defaults();
     struct fixture *f = start(&o);
-    char *text = ask(f, "POST /c HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n");
+    char *text = ask(f, "POST /c HTTP/1.1\r\n" HOST
+                        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n");
 
     assert_non_null(strstr(text, "POST /c q=- hello world"));
     stop(f);
@@ -487,7 +488,8 @@ static void refusals(void **unused)
         {"GET / HTTP/1.1\r\n" HOST "Origin: https://evil.example\r\n\r\n", "403"},
         {"GET / HTTP/1.1\r\n" HOST "Origin: null\r\n\r\n", "403"},
         {"GET / HTTP/1.1\r\n" HOST "Origin: http://localhost:3000\r\n\r\n", "403"},
-        {"OPTIONS / HTTP/1.1\r\n" HOST "Origin: https://evil.example\r\nAccess-Control-Request-Method: POST\r\n\r\n", "403"},
+        {"OPTIONS / HTTP/1.1\r\n" HOST "Origin: https://evil.example\r\nAccess-Control-Request-Method: POST\r\n\r\n",
+         "403"},
         /* and what must pass */
         {"GET /a..b/...c HTTP/1.1\r\n" HOST "\r\n", "200"},
         {"GET / HTTP/1.0\r\n\r\n", "200"},
@@ -527,8 +529,10 @@ static void too_large_is_answered_though_the_client_keeps_sending(void **unused)
     memset(body, 'a', bytes);
     for (int chunked = 0; chunked < 2; chunked++) {
         int fd = dial(f);
-        if (chunked) snprintf(head, sizeof head, "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n%zx\r\n", bytes);
-        else snprintf(head, sizeof head, "POST / HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n", bytes);
+        snprintf(head, sizeof head,
+                 chunked ? "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n%zx\r\n"
+                         : "POST / HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n",
+                 bytes);
         say(fd, head);
         for (size_t at = 0; at < bytes;) {
             ssize_t n = send(fd, body + at, bytes - at, MSG_NOSIGNAL);
@@ -548,7 +552,8 @@ static void cors_and_errors(void **unused)
     (void)unused;
     struct http_options o = defaults();
     struct fixture *f = start(&o);
-    char *text = ask(f, "OPTIONS /v1 HTTP/1.1\r\n" HOST "Origin: https://app.example.org\r\nAccess-Control-Request-Method: POST\r\n"
+    char *text = ask(f, "OPTIONS /v1 HTTP/1.1\r\n" HOST "Origin: https://app.example.org\r\n"
+                        "Access-Control-Request-Method: POST\r\n"
                         "Access-Control-Request-Headers: content-type,x-a\r\n\r\n");
     assert_non_null(strstr(text, "HTTP/1.1 204"));
     assert_non_null(strstr(text, "Access-Control-Allow-Origin: https://app.example.org\r\n"));
@@ -556,7 +561,8 @@ static void cors_and_errors(void **unused)
     text = ask(f, GET("/error"));
     assert_non_null(strstr(text, "HTTP/1.1 409"));
     assert_non_null(strstr(text, "x-should-retry: false"));
-    assert_non_null(strstr(text, "{\"error\":{\"message\":\"wanted 3, found \\\"x\\\"\",\"type\":\"invalid_request_error\","
+    assert_non_null(strstr(text, "{\"error\":{\"message\":\"wanted 3, found \\\"x\\\"\","
+                                 "\"type\":\"invalid_request_error\","
                                  "\"param\":\"step\",\"code\":\"step_conflict\"}}"));
     stop(f);
 }

@@ -1,4 +1,4 @@
-/* test_json_scan.c -- what the strict scan accepts and refuses, place named; shapes; sizes; mutated bodies at a guard page. */
+/* test_json_scan.c -- what the strict scan accepts and refuses, and where; shapes; sizes; mutants at a guard page. */
 #include "server/http/json.h"
 
 #include <math.h>
@@ -28,8 +28,9 @@ static void accepted(void **unused)
     static const char *const cases[] = {
         "{}", "[]", "null", " true\n", "\"\"", "0", "-0", "-0.0e-1", "1e308", "1E+2", "[1,2]", "[ ]", "{ }", "{\"\":1}",
         "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\"", "\"\\ud83d\\ude00\"", "\"\xF0\x9F\x98\x80\"", "\"\x7f\"", "[[[[[]]]]]",
-        "{\"a\":{\"a\":{\"a\":1}},\"b\":[{\"a\":1},{\"a\":2}]}", "123456789012345678901234567890123456789012345678901234567890"
-        "123456789012345678901234567890", "{\"inputs\":[]}", "{\"inputs\":[[],[]]}", "{\"inputs\":[[1,2],[3]]}",
+        "{\"a\":{\"a\":{\"a\":1}},\"b\":[{\"a\":1},{\"a\":2}]}",
+        "123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890",
+        "{\"inputs\":[]}", "{\"inputs\":[[],[]]}", "{\"inputs\":[[1,2],[3]]}",
         "{\"inputs\":\"text\"}", "{\"inputs\":[1,\"a\",{\"data\":[1,2]}]}", "{\"inputs\":{\"a\":[1],\"b\":[[2]]}}",
         "{\"h\":null,\"c\":1}", "\t[\r\n1 , 2 ]\n", "{\"data\":[true,false]}", "{\"inputs\":[[[1],[2]],[[3]]]}",
         "{\"inputs\":[[],[[1,2]]]}", "1e-999", "{\"data\":[1e-999,-0]}", "[\"\\u0001\"]",
@@ -108,7 +109,8 @@ static void refused(void **unused)
         {"{\"inputs\":[1,2", "line 1, column 15: wanted ',' or ']', found the end"},
         {"{\"inputs\":[[1,2],[3,4]", "line 1, column 23: wanted ',' or ']', found the end"},
         {"{\"inputs\":[nan]}", "line 1, column 12: wanted a JSON value, found 'n'"},
-        {"{\"series\":[[[1,2],[3]]]}", "line 1, column 21: an array of length 1 on level 3, where the ones before have 2"},
+        {"{\"series\":[[[1,2],[3]]]}",
+         "line 1, column 21: an array of length 1 on level 3, where the ones before have 2"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -131,8 +133,9 @@ static const struct json_numbers *numbers_at(struct json_doc *doc, const char *k
 static void shapes(void **unused)
 {
     (void)unused;
-    struct json_doc *doc = parse("{\"a\":[1,2],\"inputs\":[[[1,2],[3,4],[5,6]],[[7,8],[9,10],[11,-12.5]]],\"series\":[1.5,null,"
-                                 "\"NaN\",2],\"h\":[[1],[2,3],[]],\"c\":[[[1,2]],[],[[3,4],[5,6]]],\"data\":[],\"future\":[[],[]],"
+    struct json_doc *doc = parse("{\"a\":[1,2],\"inputs\":[[[1,2],[3,4],[5,6]],[[7,8],[9,10],[11,-12.5]]],"
+                                 "\"series\":[1.5,null,\"NaN\",2],\"h\":[[1],[2,3],[]],"
+                                 "\"c\":[[[1,2]],[],[[3,4],[5,6]]],\"data\":[],\"future\":[[],[]],"
                                  "\"instances\":[[null,1],[2,null]]}");
     const struct json_numbers *n = numbers_at(doc, "inputs");
     assert_non_null(n);
@@ -236,18 +239,20 @@ static void sixteen_mebibytes(void **unused)
 static void many_different_keys(void **unused)
 {
     (void)unused;
-    size_t count = 400000, at = 0;
-    char *text = malloc(count * 24 + 64), message[200];
+    size_t count = 400000, at = 0, room = count * 24 + 64;
+    char *text = malloc(room), message[200];
     struct json_doc *doc;
 
+    assert_non_null(text);
     text[at++] = '{';
-    for (size_t i = 0; i < count; i++) at += (size_t)sprintf(text + at, "\"key %zu\":1,", (i * 7919) % count);
+    for (size_t i = 0; i < count; i++)
+        at += (size_t)snprintf(text + at, room - at, "\"key %zu\":1,", (i * 7919) % count);
     size_t before = at;
-    at += (size_t)sprintf(text + at, "\"last\":1}");
+    at += (size_t)snprintf(text + at, room - at, "\"last\":1}");
     double start = cpu();
     assert_int_equal(json_parse(text, at, 32, &doc, message, sizeof message), 0);
     json_free(doc);
-    at = before + (size_t)sprintf(text + before, "\"key 7\":1}");
+    at = before + (size_t)snprintf(text + before, room - before, "\"key 7\":1}");
     assert_int_equal(json_parse(text, at, 32, &doc, message, sizeof message), -1);
     assert_non_null(strstr(message, "the key \"key 7\" appears twice"));
     assert_true(cpu() - start < 20);
@@ -304,7 +309,8 @@ static void mutated_bodies_at_a_guard_page(void **unused)
         if (next_random() % 3 == 0) n = next_random() % (n + 1);
         char *text = area + page - n;
         memcpy(text, base, n);
-        for (size_t k = next_random() % 4; n && k > 0; k--) text[next_random() % n] = odd[next_random() % (sizeof odd - 1)];
+        for (size_t k = next_random() % 4; n && k > 0; k--)
+            text[next_random() % n] = odd[next_random() % (sizeof odd - 1)];
         struct json_doc *doc;
         if (json_parse(text, n, 1 + next_random() % 12, &doc, message, sizeof message) == 0) {
             accepted_count++;
