@@ -382,7 +382,7 @@ static rnnd_code read_gates(const struct cell_source *s, struct cell_weights *w,
                 to[k] = h.data[u * h.unit_stride + k * h.k_stride];
             if (b) w->b_ih[g * H + u] = b[u];
             if (bh) w->b_hh[g * H + u] = bh[u];
-            if (gates[g] == 'f') w->b_ih[g * H + u] += s->forget_bias;
+            if (gates[g] == 'f' && s->forget_bias != 0) w->b_ih[g * H + u] += s->forget_bias;
         }
     }
     return RNND_OK;

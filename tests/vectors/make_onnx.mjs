@@ -40,7 +40,7 @@ const random = (n, scale) => Float32Array.from({ length: n }, () => (uniform() +
 
 const cases = [
   { name: 'gru_before', op: 'GRU', I: 5, H: 7, B: 2, T: 9, attrs: { linear_before_reset: 0 }, layer: { reset: 'before' } },
-  { name: 'gru_before_large', op: 'GRU', I: 3, H: 40, B: 3, T: 60, attrs: { linear_before_reset: 0 }, layer: { reset: 'before' } },
+  { name: 'gru_before_large', op: 'GRU', I: 3, H: 40, B: 3, T: 60, scale: 0.2, attrs: { linear_before_reset: 0 }, layer: { reset: 'before' } },
   { name: 'gru_before_nobias', op: 'GRU', I: 4, H: 6, B: 2, T: 5, bias: false, attrs: { linear_before_reset: 0 }, layer: { reset: 'before', bias: false } },
   { name: 'gru_before_both_ways', op: 'GRU', I: 4, H: 9, B: 2, T: 6, D: 2, attrs: { linear_before_reset: 0, direction: 'bidirectional' }, layer: { reset: 'before', direction: 'bidirectional' } },
   { name: 'gru_before_clip', op: 'GRU', I: 5, H: 8, B: 2, T: 7, scale: 1.5, attrs: { linear_before_reset: 0, clip: 0.7 }, layer: { reset: 'before', clip: 0.7 } },
@@ -49,7 +49,7 @@ const cases = [
   { name: 'lstm_peephole_clip_reverse', op: 'LSTM', I: 4, H: 18, B: 2, T: 8, scale: 1.5, peephole: true, attrs: { clip: 0.8, direction: 'reverse' }, layer: { peephole: true, clip: 0.8, direction: 'reverse' } },
   { name: 'lstm_input_forget', op: 'LSTM', I: 4, H: 6, B: 3, T: 8, attrs: { input_forget: 1 }, layer: { coupled: 'forget' } },
   { name: 'lstm_activations', op: 'LSTM', I: 3, H: 5, B: 2, T: 10, attrs: { activations: ['HardSigmoid', 'Softsign', 'Elu'], activation_alpha: [0.2, 1.0], activation_beta: [0.5] }, layer: { activations: { gate: { type: 'hard_sigmoid', alpha: 0.2, beta: 0.5 }, cell: 'softsign', out: { type: 'elu', alpha: 1.0 } } } },
-  { name: 'rnn_leaky', op: 'RNN', I: 3, H: 11, B: 2, T: 12, scale: 0.5, attrs: { activations: ['LeakyRelu'], activation_alpha: [0.1] }, layer: { activations: { cell: { type: 'leaky_relu', alpha: 0.1 } } } },
+  { name: 'rnn_leaky', op: 'RNN', I: 3, H: 11, B: 2, T: 12, scale: 0.5, attrs: { activations: ['LeakyRelu'], activation_alpha: [0.1] }, layer: { nonlinearity: { type: 'leaky_relu', alpha: 0.1 } } },
 ];
 
 function safetensors(path, tensors, config) {
