@@ -225,8 +225,11 @@ rnnd_code tensor_floats(struct checkpoint_tensor *t, const char *layer, const ch
         lead++;
     while (skip < rank - 1 && dim[skip] == 1)
         skip++;
-    bool same = t->rank - lead == rank - skip;
-    for (int i = 0; same && i < rank - skip; i++)
+    bool vector = rank - skip == 1 && t->count == dim[rank - 1] && t->count > 0; /* [4, 1] too: a column */
+    for (int i = 0, wide = 0; vector && i < t->rank; i++)
+        vector = (wide += t->dim[i] > 1) <= 1;
+    bool same = vector || t->rank - lead == rank - skip;
+    for (int i = 0; same && !vector && i < rank - skip; i++)
         same = t->dim[lead + i] == dim[skip + i];
     if (!same)
         return fail_at(err, RNND_MISMATCH, name, "layer \"%.80s\", tensor \"%.80s\": wanted shape %s, found %s", layer,
