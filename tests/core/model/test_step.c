@@ -21,10 +21,10 @@ static bool coin(void)
     return rng_u32(&rng) & 1;
 }
 
-/* the first BOUNDED cannot make a network run away */
-enum { BOUNDED = 5, FUNCTIONS = 7 };
-static const char *const functions[FUNCTIONS] = {"tanh", "sigmoid", "softsign", "hard_sigmoid", "hard_sigmoid_keras2",
-                                                 "relu", "elu"};
+/* gates within [0, 1], then bounded ones, then all: a network must not run away by itself */
+enum { GATES = 3, BOUNDED = 5, FUNCTIONS = 7 };
+static const char *const functions[FUNCTIONS] = {"sigmoid",  "hard_sigmoid", "hard_sigmoid_keras2", "tanh",
+                                                 "softsign", "relu",         "elu"};
 
 struct shape {
     size_t inputs, outputs;
@@ -46,7 +46,7 @@ static size_t add_recurrent(struct model_builder *b, char *text, const char *nam
     if (kind == 2) {
         text_add(text, ",\"nonlinearity\":\"%s\"", clipped ? "relu" : "tanh");
     } else if (coin()) {
-        text_add(text, ",\"activations\":{\"gate\":\"%s\",\"cell\":\"%s\"}", functions[below(BOUNDED)],
+        text_add(text, ",\"activations\":{\"gate\":\"%s\",\"cell\":\"%s\"}", functions[below(GATES)],
                  functions[below(BOUNDED)]);
     }
     if (kind == 1)
