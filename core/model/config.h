@@ -19,7 +19,7 @@ enum missing_policy { MISSING_PREDICTION, MISSING_LAST, MISSING_REFUSE };
 /* one float per channel of the network's input row, in this order */
 enum feature_kind { FEATURE_VALUE,     /* scaled; less the running mean and over the running scale, if there is one */
                     FEATURE_BASELINE,  /* what the baseline said of this step, same units */
-                    FEATURE_RESIDUAL,  /* value - baseline, `lag` steps ago (0 = this step); 0 before there was one */
+                    FEATURE_RESIDUAL,  /* value - baseline, `lag` steps ago (0 = this step); 0 until it is full */
                     FEATURE_LEVEL,     /* exponential mean of the residual, `lag` steps its time constant */
                     FEATURE_SPREAD,    /* the same of the residual's absolute value; both from a full baseline on */
                     FEATURE_NEXT_BASELINE, /* what the baseline says `lag` steps ahead (1 = the next step) */

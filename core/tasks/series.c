@@ -5,7 +5,7 @@
  *   running      m += k (s_t - m),  v += k (|s_t - m| - v),  k = max(1 - decay, 1/(t + 1));  scale = v, at least 1e-3
  *                (without: m = 0, scale = 1)
  *   baseline     b_t = ring[t mod period] once it is full, before that (and for `last`) s_t-1, at first 0; `none`: 0
- *   residual     r_t = s_t - b_t;   ring[t mod period] += smoothing r_t (while it fills: = s_t)
+ *   residual     r_t = s_t - b_t, 0 while b_t is a stand-in;   ring[t mod period] += smoothing r_t (at first: = s_t)
  *   averages     of r and |r|, from the first full baseline on: a += (r_t - a) / min(lag, how many there were)
  * Features are values over the running scale, less the running mean where they are levels and not differences.
  *
@@ -18,6 +18,7 @@
 
 #include "core/base/error.h"
 #include "core/tasks/scaler.h"
+#include "core/tasks/tasks.h"
 
 #include <math.h>
 #include <string.h>
@@ -199,8 +200,8 @@ static rnnd_code fill_in(const struct rnnd_model *m, const void *task_state, siz
 static float absorb(const struct series_config *s, const struct series_plan *p, float *f, uint64_t t, size_t c,
                     float v)
 {
-    float base = baseline_at(s, p, f, t, t, c), residual = v - base;
     bool full = baseline_full(s, t);
+    float base = baseline_at(s, p, f, t, t, c), residual = full ? v - base : 0.0f;
     if (s->running_decay > 0) {
         float k = 1.0f - s->running_decay, first = 1.0f / (float)(t + 1);
         k = k > first ? k : first;
@@ -328,6 +329,23 @@ double series_at(const struct rnnd_model *m, size_t c, const double *values, dou
     return scaler_clamp(&m->config.series.channels[c], quantile_at(p->score, values, p->levels, score));
 }
 
+/* Places are found by remainders, so no number of steps can lead out of the state; values must be numbers. */
+static rnnd_code verify(const struct rnnd_model *m, const void *task_state, rnnd_error *err)
+{
+    const struct series_plan *p = series_plan(m);
+    const float *f = series_floats_const(task_state);
+    for (size_t i = 0; i < p->floats; i++)
+        if (!isfinite(f[i]))
+            return fail(err, RNND_CORRUPT, "The series part of a state of model '%s' holds a value that is not finite, "
+                        "at place %zu.", m->info.name, i);
+    for (size_t c = 0; c < p->channels; c++)
+        if (f[p->gap + c] < 0)
+            return fail(err, RNND_CORRUPT, "A state of model '%s' counts %g missing values.", m->info.name,
+                        (double)f[p->gap + c]);
+    return RNND_OK;
+}
+
 const struct task task_series = {
     .name = "series", .id = RNND_SERIES, .attach = attach, .reset = reset, .before = before, .after = after,
+    .verify = verify,
 };

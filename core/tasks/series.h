@@ -45,6 +45,4 @@ void series_levels(const struct rnnd_model *m, const void *task_state, size_t ah
 double series_mean(const struct rnnd_model *m, size_t c, const double *values);
 double series_at(const struct rnnd_model *m, size_t c, const double *values, double score);
 
-extern const struct task task_series;
-
 #endif

@@ -7,6 +7,8 @@ text.safetensors   bytes -> embedding 16 -> GRU 24 -> 256 logits, with a chat te
 chars.safetensors  43 characters, some of several bytes -> embedding 8 -> LSTM 20 -> logits; others are refused
 lstm.safetensors   3 numbers -> LSTM 8 -> 2 numbers, carried
 bigru.safetensors  2 numbers -> GRU 6 both ways -> 1 number, the last step of a sliding window of 12
+daily.safetensors  hourly series with a day as period -> GRU 8 -> 5 quantiles, 12 hours ahead
+pair.safetensors   two channels, running mean and scale -> LSTM 8 -> 3 quantiles, one step ahead
 
 Golden vectors are computed here in float64 with numpy, by the equations of PyTorch's nn.GRU and nn.LSTM.
 """
@@ -90,8 +92,8 @@ def make(path, kind, gates, vocabulary, embed, hidden, ids, config, seed):
     print("%s: %d bytes" % (path, os.path.getsize(path)))
 
 
-def make_raw(path, kind, gates, inputs, hidden, outputs, ways, steps, config, seed):
-    """numbers -> one recurrent layer -> dense"""
+def make_raw(path, kind, gates, inputs, hidden, outputs, ways, steps, config, seed, size=0.7, bias=None):
+    """numbers -> one recurrent layer -> dense, whose weights are of this size; bias [outputs] is added to its own"""
     rng = np.random.default_rng(seed)
 
     def normal(scale, *shape):
@@ -103,8 +105,10 @@ def make_raw(path, kind, gates, inputs, hidden, outputs, ways, steps, config, se
         tensors["rnn.weight_hh_l0" + way] = normal(0.4, gates * hidden, hidden)
         tensors["rnn.bias_ih_l0" + way] = normal(0.3, gates * hidden)
         tensors["rnn.bias_hh_l0" + way] = normal(0.3, gates * hidden)
-    tensors["head.weight"] = normal(0.7, outputs, hidden * len(ways))
-    tensors["head.bias"] = normal(0.3, outputs)
+    tensors["head.weight"] = normal(size, outputs, hidden * len(ways))
+    tensors["head.bias"] = normal(0.3 if bias is None else size, outputs)
+    if bias is not None:
+        tensors["head.bias"] += np.asarray(bias, np.float32)
     x = normal(1.0, steps, inputs)
     w = {k: v.astype(np.float64) for k, v in tensors.items()}
     states = [lstm(w, x) if kind == "lstm" else gru(w, x, way) for way in ways]
@@ -145,6 +149,25 @@ def main():
         "name": "bigru", "description": "Random bidirectional GRU for tests.", "mode": "sliding", "window": 12,
         "output": "last",
     }, seed=4)
+    make_raw(os.path.join(folder, "daily.safetensors"), "gru", 3, 4, 8, 12 * 5, [""], 16, {
+        "name": "daily", "description": "Random GRU on an hourly series, for tests.", "mode": "carry", "output": "all",
+        "task": "series",
+        "series": {"channels": [{"name": "value", "min": 0, "scaler": {"type": "standard", "mean": 50, "std": 20}}],
+                   "baseline": {"type": "seasonal", "period": 24}, "missing": {"policy": "prediction"},
+                   "features": [{"type": "residual"}, {"type": "level", "lag": 24}, {"type": "next_baseline", "lag": 1},
+                                {"type": "value"}],
+                   "horizon": 12, "warmup": 24, "quantiles": [0.1, 0.25, 0.5, 0.75, 0.9], "residual": True,
+                   "frequency": "1h"},
+    }, seed=5, size=0.03, bias=12 * [-0.26, -0.13, 0, 0.13, 0.26])
+    make_raw(os.path.join(folder, "pair.safetensors"), "lstm", 4, 6, 8, 3 * 2, [""], 16, {
+        "name": "pair", "description": "Random LSTM on two channels, for tests.", "mode": "carry", "output": "all",
+        "task": "series",
+        "series": {"channels": [{"name": "load", "scaler": {"type": "standard", "mean": 100, "std": 30}},
+                                {"name": "price", "scaler": {"type": "asinh", "unit": 5}}],
+                   "baseline": {"type": "last"}, "running": {"decay": 0.95}, "missing": {"policy": "last", "limit": 6},
+                   "features": [{"type": "value"}, {"type": "residual"}, {"type": "missing"}],
+                   "horizon": 1, "warmup": 8, "quantiles": [0.1, 0.5, 0.9], "residual": True},
+    }, seed=6, size=0.05, bias=[-0.3, -0.3, 0, 0, 0.3, 0.3])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #include "core/base/rng.h"
 #include "core/tasks/scaler.h"
 #include "core/tasks/series.h"
+#include "core/tasks/tasks.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -112,9 +113,14 @@ static void naive_running(const struct series_config *s, const struct history *h
     *scale = s->running_decay > 0 ? fmax(v, 1e-3) : 1;
 }
 
+static size_t first_full(const struct series_config *s)
+{
+    return s->baseline == BASELINE_SEASONAL ? s->period : s->baseline == BASELINE_LAST ? 1 : 0;
+}
+
 static double naive_average(const struct series_config *s, const struct history *h, size_t lag, bool absolute, int c)
 {
-    size_t first = s->baseline == BASELINE_SEASONAL ? s->period : s->baseline == BASELINE_LAST ? 1 : 0;
+    size_t first = first_full(s);
     double a = 0;
     for (size_t t = first; t < h->n; t++) {
         double r = h->scaled[t][c] - naive_baseline(s, h, t, t, c);
@@ -133,7 +139,9 @@ static double naive_feature(const struct series_config *s, const struct history 
     case FEATURE_VALUE: return (h->scaled[t][c] - m) / scale;
     case FEATURE_BASELINE: return (naive_baseline(s, h, t, t, c) - m) / scale;
     case FEATURE_RESIDUAL:
-        return t < f->lag ? 0 : (h->scaled[t - f->lag][c] - naive_baseline(s, h, t - f->lag, t - f->lag, c)) / scale;
+        if (t < f->lag || t - f->lag < first_full(s))
+            return 0;
+        return (h->scaled[t - f->lag][c] - naive_baseline(s, h, t - f->lag, t - f->lag, c)) / scale;
     case FEATURE_LEVEL: return naive_average(s, h, f->lag, false, c) / scale;
     case FEATURE_SPREAD: return naive_average(s, h, f->lag, true, c) / scale;
     case FEATURE_NEXT_BASELINE: return (naive_baseline(s, h, t + 1, t + f->lag, c) - m) / scale;
@@ -278,6 +286,27 @@ static void refused_rows_change_nothing(void **state)
     close_fixture(&x);
 }
 
+static void strange_states(void **state)
+{
+    (void)state;
+    struct fixture x;
+    rnnd_error err;
+    float row[FEATURES * CHANNELS], good[CHANNELS] = { 1, 2 };
+    open_fixture(&x, SCALER_ASINH, BASELINE_SEASONAL, true);
+    assert_int_equal(task_series.before(&x.m, x.state, good, row, &err), RNND_OK);
+    assert_int_equal(task_series.verify(&x.m, x.state, &err), RNND_OK);
+    float *floats = series_floats(x.state);
+    for (size_t i = 0; i < series_plan(&x.m)->floats; i++) {
+        float kept = floats[i];
+        floats[i] = i % 2 ? NAN : INFINITY;
+        assert_int_equal(task_series.verify(&x.m, x.state, &err), RNND_CORRUPT);
+        floats[i] = kept;
+    }
+    floats[series_plan(&x.m)->gap] = -1;
+    assert_int_equal(task_series.verify(&x.m, x.state, &err), RNND_CORRUPT);
+    close_fixture(&x);
+}
+
 /* Attaching again after one thing was broken must be refused. */
 #define REFUSED(expression, wanted)                                                                                   \
     do {                                                                                                              \
@@ -320,7 +349,7 @@ int main(void)
     rng_seed(&rng, seed, 0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(against_reference), cmocka_unit_test(refused_rows_change_nothing),
-        cmocka_unit_test(bad_configurations),
+        cmocka_unit_test(bad_configurations), cmocka_unit_test(strange_states),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
