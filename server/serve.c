@@ -130,8 +130,9 @@ static void say_model(const struct model *m)
 {
     static const char *const tasks[] = {"tensors", "text", "series"};
     if (m->handle)
-        log_say("  %-24s %-8s %10.3f M parameters, %6zu bytes of state, loaded in %.0f ms", m->name,
-                tasks[m->info->task], (double)m->info->parameters * 1e-6, m->info->state_bytes, m->load_seconds * 1e3);
+        log_say("  %-24s %-8s %10llu parameters, %7zu bytes of state, loaded in %.1f ms", m->name,
+                tasks[m->info->task], (unsigned long long)m->info->parameters, m->info->state_bytes,
+                m->load_seconds * 1e3);
     else log_say("  %-24s failed: %s", m->name, m->failure);
 }
 
@@ -194,6 +195,19 @@ static bool open_http(void)
     return false;
 }
 
+static bool prepare_models(void)
+{
+    struct model *const *models;
+    size_t count = registry_list(server.app.registry, &models);
+    rnnd_error err = {0};
+    for (size_t i = 0; i < count; i++)
+        if (models[i]->handle && batch_prepare(server.app.batch, models[i], &err) != RNND_OK) {
+            log_say("rnnd: the model %s cannot be run: %s", models[i]->name, err.message);
+            return false;
+        }
+    return true;
+}
+
 static bool start(void)
 {
     const struct config *c = &server.config;
@@ -221,7 +235,7 @@ static bool start(void)
         return false;
     }
     sessions_every_second(app->sessions, steady_seconds());
-    return open_http();
+    return prepare_models() && open_http();
 }
 
 static void say_address(void)

@@ -452,17 +452,22 @@ static struct lane *lane_of(struct batch *b, struct model *model, rnnd_error *er
     return lane;
 }
 
+rnnd_code batch_prepare(struct batch *b, struct model *model, rnnd_error *err)
+{
+    rnnd_error why = {.code = RNND_INTERNAL};
+    if (lane_of(b, model, &why)) return RNND_OK;
+    if (err) *err = why;
+    return why.code;
+}
+
 rnnd_code batch_submit(struct batch *b, struct job *j, rnnd_error *err)
 {
     if (b->inside >= b->limit)
         return engine_fail(err, RNND_BUSY, "", "the queue is full: %zu jobs are waiting or running, the limit is %zu",
                            b->inside, b->limit);
-    rnnd_error why = {.code = RNND_INTERNAL};
-    j->lane = lane_of(b, j->model, &why);
-    if (!j->lane) {
-        if (err) *err = why;
-        return why.code;
-    }
+    rnnd_code code = batch_prepare(b, j->model, err);
+    if (code != RNND_OK) return code;
+    j->lane = lane_of(b, j->model, err);
     j->code = RNND_OK;
     j->error = (rnnd_error){0};
     j->steps_done = 0;

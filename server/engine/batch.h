@@ -58,6 +58,9 @@ rnnd_code batch_start(size_t queue_limit, void (*wake)(void *context), void *con
                       rnnd_error *err);
 void batch_stop(struct batch *b); /* all jobs must be done */
 
+/* Makes ready what stepping a model takes, so that its first request does not wait for it; batch_submit() does so too. */
+rnnd_code batch_prepare(struct batch *b, struct model *model, rnnd_error *err);
+
 /* Loop thread. BUSY when the queue is full (the job is not taken). */
 rnnd_code batch_submit(struct batch *b, struct job *j, rnnd_error *err);
 void batch_cancel(struct batch *b, struct job *j);  /* ends at its next step; done comes with code GONE */
