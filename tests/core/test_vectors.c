@@ -226,7 +226,7 @@ static void folder(const char *path, size_t at_least)
 static void torch_vectors(void **state)
 {
     (void)state;
-    folder("tests/vectors/torch", 19);
+    folder("tests/vectors/torch", 20);
 }
 
 static void onnx_vectors(void **state)

@@ -25,7 +25,8 @@ CASES = [
     ("RNN", 4, 6, {"bidirectional": True}, 2, 5, True),
     ("RNN", 6, 16, {"bias": False}, 1, 1, True),
     ("LSTM", 3, 5, {}, 2, 1, False),
-    ("LSTM", 10, 64, {"num_layers": 2}, 4, 20, True),
+    ("LSTM", 10, 64, {"num_layers": 2}, 32, 20, True),
+    ("LSTM", 10, 64, {"num_layers": 2}, 32, 20, False),
     ("LSTM", 7, 33, {"num_layers": 3}, 2, 50, True),
     ("LSTM", 5, 13, {"bidirectional": True}, 3, 11, True),
     ("LSTM", 5, 9, {"bidirectional": True, "num_layers": 2}, 2, 8, True),
@@ -44,7 +45,7 @@ CASES = [
 
 def name_of(kind, inputs, hidden, args, batch, steps, given):
     extra = "".join("_%s%s" % (k.replace("_", ""), "" if v is True else v) for k, v in args.items())
-    return "%s_%dx%d%s_B%dT%d" % (kind.lower(), inputs, hidden, extra, batch, steps)
+    return "%s_%dx%d%s_B%dT%d%s" % (kind.lower(), inputs, hidden, extra, batch, steps, "" if given else "_zero")
 
 
 def main():
