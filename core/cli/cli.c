@@ -105,8 +105,10 @@ bool cli_parse(const struct cli_usage *u, int argc, char **argv, const char **po
             return *exit_code = complain(u, o->name, o->kind == CLI_INTEGER ? "wants a whole number, not "
                                                                             : "wants a number, not ", value), false;
     }
-    if (count < u->least)
-        return *exit_code = complain(u, "too little given; usage: rnnd", u->command, ""), false;
+    if (count < u->least) {
+        fprintf(stderr, "rnnd %s: too few arguments; usage: rnnd %s %s\n", u->command, u->command, u->arguments);
+        return false;
+    }
     return true;
 }
 
@@ -193,7 +195,7 @@ rnnd_code cli_open_model(const char *name, rnnd_model **out, rnnd_error *err)
     *out = NULL;
     if (stat(name, &st) == 0 && !S_ISDIR(st.st_mode))
         return rnnd_model_open(name, NULL, out, err);
-    if (strchr(name, '/') || n + sizeof folder + sizeof suffix > sizeof path)
+    if (name[0] == '/' || n + sizeof folder + sizeof suffix > sizeof path)
         return cli_error(err, RNND_NOT_FOUND, "there is no model file %s", name);
     memcpy(path, folder, sizeof folder - 1);
     memcpy(path + sizeof folder - 1, name, n);
