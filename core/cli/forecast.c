@@ -144,7 +144,7 @@ static rnnd_code run_forecast(const rnnd_model *model, const char *path, rnnd_fo
         goto out;
     code = ask(model, ws, state, p, err);
     if (code == RNND_OK && rnnd_state_imputed(model, state) > 0)
-        fprintf(stderr, "rnnd forecast: %llu missing values were filled in\n",
+        fprintf(stderr, "rnnd forecast: missing values filled in: %llu\n",
                 (unsigned long long)rnnd_state_imputed(model, state));
 out:
     rnnd_workspace_close(ws);

@@ -49,7 +49,7 @@ static void print_task(const rnnd_info *m)
     printf("%-13s", "channels");
     for (size_t i = 0; i < m->channel_count; i++)
         printf("%s %s", i ? "," : "", m->channels[i]);
-    printf("\n%-13s %zu steps, after a warm-up of %zu\n", "horizon", m->horizon, m->warmup);
+    printf("\n%-13s %zu step%s, after a warm-up of %zu\n", "horizon", m->horizon, m->horizon == 1 ? "" : "s", m->warmup);
     line("frequency", m->frequency);
     if (m->quantile_count > 0) {
         printf("%-13s", "quantiles");
@@ -83,8 +83,8 @@ static void print_people(const rnnd_info *m)
     line("model", m->name);
     line("about", m->description);
     printf("%-13s %s, task %s\n", "format", m->format, task_name(m->task));
-    print_ports("inputs", m->inputs, m->input_count);
-    print_ports("outputs", m->outputs, m->output_count);
+    print_ports(m->task == RNND_SERIES ? "network in" : "inputs", m->inputs, m->input_count);
+    print_ports(m->task == RNND_SERIES ? "network out" : "outputs", m->outputs, m->output_count);
     print_task(m);
     if (!m->streamable)
         printf("%-13s windows only: %s\n", "mode", m->not_streamable);

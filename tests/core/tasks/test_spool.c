@@ -54,17 +54,18 @@ static void random_texts(void **unused)
     print_message("seed 77\n");
     int stopped = 0, held_back = 0;
     for (int round = 0; round < 60000; round++) {
-        char bytes[MOST + 8], stops_text[3][20] = {{0}};
+        char bytes[MOST + 8], stops_text[3][40] = {{0}};
+        uint32_t letters = rng_u32(&r) % 3 ? 10 : 2, most = letters == 2 ? 9 : 4; /* few letters: borders that matter */
         const char *stops[3] = {stops_text[0], stops_text[1], stops_text[2]};
         size_t n = 0, stop_count = rng_u32(&r) % 4, min_bytes = rng_u32(&r) % 3 ? 0 : rng_u32(&r) % 12;
-        while (n < 20 && rng_u32(&r) % 16) {
-            const char *p = pieces[rng_u32(&r) % 10];
+        while (n < (letters == 2 ? 40 : 20) && rng_u32(&r) % 24) {
+            const char *p = pieces[rng_u32(&r) % letters];
             memcpy(bytes + n, p, strlen(p));
             n += strlen(p);
         }
         for (size_t i = 0; i < stop_count; i++)
-            for (size_t k = 1 + rng_u32(&r) % 4, at = 0; k-- > 0; at = strlen(stops_text[i]))
-                memcpy(stops_text[i] + at, stop_pieces[rng_u32(&r) % 6], 4);
+            for (size_t k = 1 + rng_u32(&r) % most, at = 0; k-- > 0; at = strlen(stops_text[i]))
+                memcpy(stops_text[i] + at, stop_pieces[rng_u32(&r) % (letters == 2 ? 2 : 6)], 4);
         struct reading full;
         read_all(bytes, n, &full);
 
