@@ -217,14 +217,14 @@ rnnd_code tensor_floats(struct checkpoint_tensor *t, const char *layer, const ch
                         const float **out, rnnd_error *err)
 {
     char wanted[96], found[96];
-    if (!t)
-        return fail_at(err, RNND_MISMATCH, name, "layer \"%.80s\": no tensor \"%.80s\" in the file (wanted shape %s)",
-                       layer, name, shape_text(wanted, rank, dim));
     int lead = 0, skip = 0; /* [1][4] and [4] are the same to us */
-    while (lead < t->rank - 1 && t->dim[lead] == 1)
-        lead++;
     while (skip < rank - 1 && dim[skip] == 1)
         skip++;
+    if (!t)
+        return fail_at(err, RNND_MISMATCH, name, "layer \"%.80s\": no tensor \"%.80s\" in the file (wanted shape %s)",
+                       layer, name, shape_text(wanted, rank - skip, dim + skip));
+    while (lead < t->rank - 1 && t->dim[lead] == 1)
+        lead++;
     bool vector = rank - skip == 1 && t->count == dim[rank - 1] && t->count > 0; /* [4, 1] too: a column */
     for (int i = 0, wide = 0; vector && i < t->rank; i++)
         vector = (wide += t->dim[i] > 1) <= 1;
@@ -233,7 +233,7 @@ rnnd_code tensor_floats(struct checkpoint_tensor *t, const char *layer, const ch
         same = t->dim[lead + i] == dim[skip + i];
     if (!same)
         return fail_at(err, RNND_MISMATCH, name, "layer \"%.80s\", tensor \"%.80s\": wanted shape %s, found %s", layer,
-                       name, shape_text(wanted, rank, dim), shape_text(found, t->rank, t->dim));
+                       name, shape_text(wanted, rank - skip, dim + skip), shape_text(found, t->rank, t->dim));
     return checkpoint_floats(t, out, err);
 }
 

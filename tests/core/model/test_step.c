@@ -23,8 +23,8 @@ static bool coin(void)
 
 /* gates within [0, 1], then bounded ones, then all: a network must not run away by itself */
 enum { GATES = 3, BOUNDED = 5, FUNCTIONS = 7 };
-static const char *const functions[FUNCTIONS] = {"sigmoid",  "hard_sigmoid", "hard_sigmoid_keras2", "tanh",
-                                                 "softsign", "relu",         "elu"};
+static const char *const functions[FUNCTIONS] = {"sigmoid", "hard_sigmoid", "hard_sigmoid_keras2", "tanh", "softsign",
+                                                 "relu",    "elu"};
 
 struct shape {
     size_t inputs, outputs;
