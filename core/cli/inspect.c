@@ -49,7 +49,8 @@ static void print_task(const rnnd_info *m)
     printf("%-13s", "channels");
     for (size_t i = 0; i < m->channel_count; i++)
         printf("%s %s", i ? "," : "", m->channels[i]);
-    printf("\n%-13s %zu step%s, after a warm-up of %zu\n", "horizon", m->horizon, m->horizon == 1 ? "" : "s", m->warmup);
+    printf("\n%-13s %zu step%s, after a warm-up of %zu\n", "horizon", m->horizon, m->horizon == 1 ? "" : "s",
+           m->warmup);
     line("frequency", m->frequency);
     if (m->quantile_count > 0) {
         printf("%-13s", "quantiles");
