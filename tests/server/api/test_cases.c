@@ -128,6 +128,19 @@ static void add_numbers(struct bytes *body, const char *kind, const char *p)
     }
 }
 
+static void add_base64(struct bytes *body, const struct bytes *in)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = (const unsigned char *)in->data;
+    for (size_t i = 0; i < in->bytes; i += 3) {
+        size_t n = in->bytes - i < 3 ? in->bytes - i : 3;
+        uint32_t bits = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0u);
+        char four[4] = {digits[bits >> 18], digits[bits >> 12 & 63], n > 1 ? digits[bits >> 6 & 63] : '=',
+                        n > 2 ? digits[bits & 63] : '='};
+        add(body, four, 4);
+    }
+}
+
 /* an "@kind .." line; true if it was one */
 static bool add_special(struct names *names, struct bytes *body, const char *line)
 {
@@ -136,10 +149,11 @@ static bool add_special(struct names *names, struct bytes *body, const char *lin
     if (sscanf(line, "@%15s%n", kind, &skip) != 1) return false;
     const char *rest = line + skip + (line[skip] == ' ');
     if (!strcmp(kind, "text")) add(body, rest, strlen(rest));
-    else if (!strcmp(kind, "saved")) {
+    else if (!strcmp(kind, "saved") || !strcmp(kind, "base64")) {
         struct bytes *saved = name_of(names, rest, strlen(rest));
         if (!saved) fail_msg("%s: nothing saved as %s", file.path, rest);
-        add(body, saved->data, saved->bytes);
+        if (*kind == 'b') add_base64(body, saved);
+        else add(body, saved->data, saved->bytes);
     } else if (!strcmp(kind, "repeat")) {
         char *text;
         size_t n = strtoul(rest, &text, 10);
