@@ -231,7 +231,7 @@ typedef struct rnnd_generate_params {
     int64_t min_bytes;       /* stop strings and turn ends are not honoured before */
     const char *const *stop; /* strings, across token borders; not part of the text */
     size_t stop_count;
-    bool feed_stop;          /* feed the token that completed a stop to the state too, so that a next turn starts clean */
+    bool feed_stop;          /* feed the token that completed a stop to the state too: the next turn starts clean */
     bool echo;               /* give out the prompt's text first */
     bool score_prompt;       /* log-probabilities of the prompt's tokens too (echo + logprobs, score) */
     rnnd_sampling sampling;
@@ -251,8 +251,8 @@ typedef struct rnnd_token { /* one token given out */
     size_t alternative_count;
 } rnnd_token;
 
-/* One text being generated. It is a partner of the stepping loop: whoever steps asks it for the next input row and hands
- * it the output row; text comes out in whole UTF-8 characters, held back while it may begin a stop string. It
+/* One text being generated. It is a partner of the stepping loop: whoever steps asks it for the next input row and
+ * hands it the output row; text comes out in whole UTF-8 characters, held back while it may begin a stop string. It
  * touches `state` only for the sampler's generator.
  *     while (rnnd_generation_input(g, row)) { step; rnnd_generation_output(g, logits); text and tokens, if wanted; }
  * Every token given out is fed too, the last one included: so the state ends up holding all that was said, and a next

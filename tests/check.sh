@@ -39,9 +39,10 @@ rule "the library never exits, prints or reads the environment" \
 rule "the library allocates through mem.c" \
     "$(grep -nHE '(^|[^a-zA-Z_])(malloc|calloc|realloc|free|strdup|strndup|aligned_alloc|posix_memalign)\(' $library | grep -vE '^core/base/mem\.c:' || true)"
 rule "no unbounded string calls" \
-    "$(grep -nHE '(^|[^a-zA-Z_])(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|atof|alloca)\(' $(find core server tests -name '*.[ch]') || true)"
+    "$(grep -nHE '(^|[^a-zA-Z_])(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|atof|alloca)\(' $(find core server -name '*.[ch]') || true)"
 rule "no libm in the answer path" \
-    "$(grep -nHE '(^|[^a-zA-Z_])(expf?|logf?|log1pf?|expm1f?|tanhf?|powf?|sinf?|cosf?|erff?)\(' $(find core -name '*.c' -not -path 'core/cli/*') || true)"
+    "$(grep -nHE '(^|[^a-zA-Z_])(expf?|logf?|log1pf?|expm1f?|tanhf?|powf?|sinf?|cosf?|erff?)\(' $(find core -name '*.c' -not -path 'core/cli/*') |
+        grep -vE '^[^:]*:[0-9]*: *(\*|/\*)' || true)"
 rule "line 1 says what a file is for" "$(for f in $(find core server tests -name '*.[ch]'); do
     head -1 "$f" | grep -qE "^/\* $(basename "$f" | sed 's/\./\\./g') -- " || echo "$f"; done)"
 rule "no line over 120 columns" \

@@ -112,7 +112,7 @@ static void begin(struct http_request *r, const char *method, const char *versio
     r->started_ns = now_ns();
     r->head = strcmp(method, "HEAD") == 0;
     r->old = strcmp(version, "HTTP/1.0") == 0;
-    if (strlen(method) < sizeof r->method) strcpy(r->method, method);
+    if (strlen(method) < sizeof r->method) memcpy(r->method, method, strlen(method) + 1);
     url_parse(r);
     r->in_handler = true;
     if (!guard_check(r, version)) {
