@@ -244,7 +244,8 @@ static const char *check_json(const cJSON *root, const char *line)
     if (!strcmp(rest, "absent")) return v ? "it is there" : NULL;
     if (!v) return "it is not there";
     if (!strcmp(rest, "exists")) return NULL;
-    if (!strncmp(rest, "length ", 7)) return cJSON_GetArraySize(v) == atol(rest + 7) ? NULL : "another length";
+    if (!strncmp(rest, "length ", 7))
+        return cJSON_GetArraySize(v) == strtol(rest + 7, NULL, 10) ? NULL : "another length";
     if (!strncmp(rest, "~ ", 2))
         return cJSON_IsString(v) && strstr(v->valuestring, rest + 2) ? NULL : "the string lacks it";
     if (strncmp(rest, "= ", 2)) return "no such expectation";
@@ -351,7 +352,7 @@ static void run_group(void **state)
         size_t begin = i;
         send(client, &names, &i, g->end, &reply);
         if (i == g->end) fail_msg("%s:%zu: no \"< status\"", file.path, begin + 1);
-        int status = atoi(file.lines[i] + 1);
+        int status = (int)strtol(file.lines[i] + 1, NULL, 10);
         if (reply.status != status)
             fail_msg("%s:%zu: status %d, wanted %d\n%s%.2000s", file.path, i + 1, reply.status, status, reply.headers,
                      reply.body);
