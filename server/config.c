@@ -42,6 +42,9 @@ static const struct setting settings[] = {
     {"log-format",        CHOICE,  AT(log_format),           "text", 0, 0, "text|json|off",
      "the line per request on stderr"},
 
+    {"numerics",          CHOICE,  AT(numerics),             "exact", 0, 0, "exact|fast",
+     "exact: the same bits whatever the batch, the path and the processor; fast: OpenBLAS, which cannot promise that"},
+
     {"ttl",               SECONDS, AT(ttl_s),                "1h", 1, 1e9, NULL,
      "life of a session that nobody uses"},
     {"session-memory",    BYTES,   AT(session_memory_bytes), "25%", 64 * KIB, 1e15, NULL,

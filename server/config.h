@@ -12,6 +12,7 @@ struct text_list {
     size_t count;
 };
 
+enum numerics { NUMERICS_EXACT, NUMERICS_FAST };
 enum log_format { LOG_TEXT, LOG_JSON, LOG_OFF };
 
 struct config {
@@ -22,6 +23,7 @@ struct config {
     bool allow_remote;
     struct text_list models, hosts, cors;
     int log_format;         /* enum log_format */
+    int numerics;           /* enum numerics */
     /* sessions */
     double ttl_s, remember_dead_s;
     size_t session_memory_bytes, kept_states, remember_dead_ids;

@@ -143,6 +143,7 @@ static bool open_models(void)
     struct model *const *models;
     const struct text_list *sources = &server.config.models;
 
+    if (server.config.numerics == NUMERICS_FAST) registry_use_kernels(server.app.registry, "fast");
     for (size_t i = 0; i < sources->count; i++)
         if (registry_add(server.app.registry, sources->items[i], &err) != RNND_OK) {
             log_say("rnnd: %s", err.message);
@@ -155,6 +156,8 @@ static bool open_models(void)
     }
     size_t count = registry_list(server.app.registry, &models), loaded = 0;
     log_say("rnnd %s, kernels %s, %zu model file%s", rnnd_version(), rnnd_kernel_row(), count, count == 1 ? "" : "s");
+    if (server.config.numerics == NUMERICS_FAST)
+        log_say("  --numerics fast: matrix products by OpenBLAS, whose last bits depend on batch and processor");
     for (size_t i = 0; i < count; i++) {
         say_model(models[i]);
         loaded += models[i]->handle != NULL;

@@ -58,7 +58,7 @@ rnnd_code batch_start(size_t queue_limit, void (*wake)(void *context), void *con
                       rnnd_error *err);
 void batch_stop(struct batch *b); /* all jobs must be done */
 
-/* Makes ready what stepping a model takes, so that its first request does not wait; batch_submit() does so too. */
+/* Makes ready what stepping a model takes, so that its first request does not wait for it. Else batch_submit() does. */
 rnnd_code batch_prepare(struct batch *b, struct model *model, rnnd_error *err);
 
 /* Loop thread. BUSY when the queue is full (the job is not taken). */

@@ -27,11 +27,17 @@ struct entry {
 struct registry {
     struct model **models; /* sorted by name; each owned */
     size_t count, cap;
+    const char *kernel_row;
 };
 
 struct registry *registry_start(void)
 {
     return calloc(1, sizeof(struct registry));
+}
+
+void registry_use_kernels(struct registry *r, const char *kernel_row)
+{
+    r->kernel_row = kernel_row;
 }
 
 static void free_entry(struct entry *e)
@@ -134,8 +140,9 @@ static rnnd_code settle_name(struct registry *r, struct entry *e, rnnd_error *er
     return RNND_OK;
 }
 
-static void load(struct entry *e)
+static void load(struct entry *e, const char *kernel_row)
 {
+    const rnnd_options options = {.kernel_row = kernel_row};
     rnnd_error why = {0};
     double begin = seconds_now();
 
@@ -145,7 +152,7 @@ static void load(struct entry *e)
                  "NAME=FILE gives it another", e->name);
         return;
     }
-    rnnd_code code = rnnd_model_open(e->path, NULL, &e->model.handle, &why);
+    rnnd_code code = rnnd_model_open(e->path, &options, &e->model.handle, &why);
     e->model.load_seconds = seconds_now() - begin;
     e->model.loaded_unix = (int64_t)time(NULL);
     if (code != RNND_OK) {
@@ -192,7 +199,7 @@ static rnnd_code add_file(struct registry *r, const char *name, const char *path
     }
     code = settle_name(r, e, err);
     if (code != RNND_OK) goto out;
-    load(e);
+    load(e, r->kernel_row);
     r->models[r->count++] = &e->model;
     qsort(r->models, r->count, sizeof *r->models, by_name);
     return RNND_OK;
@@ -248,7 +255,7 @@ rnnd_code registry_add(struct registry *r, const char *source, rnnd_error *err)
     }
     rnnd_code code;
     if (stat(source, &info))
-        code = engine_fail(err, RNND_NOT_FOUND, "models", "there is no model file or folder %s: %m", source);
+        code = engine_fail(err, RNND_NOT_FOUND, "models", "there is no model file or folder '%s': %m", source);
     else if (S_ISDIR(info.st_mode) && name)
         code = engine_fail(err, RNND_INVALID, "models", "%s=%s: a name goes with a file, %s is a folder", name, source,
                            source);

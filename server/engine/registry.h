@@ -19,6 +19,8 @@ struct model { /* one entry; fields are read-only for others */
 
 struct registry *registry_start(void);
 void registry_stop(struct registry *r);
+/* The kernel row of models added from now on, as in rnnd_options; NULL: the best for this processor. Borrowed. */
+void registry_use_kernels(struct registry *r, const char *kernel_row);
 /* source: "NAME=FILE", FILE or DIR (not searched below). Files that fail are listed as failed; the sentence goes to
  * err only where the source itself is unusable (no such file or folder, a name given twice). Equal stems get their
  * extension. "stats" is a reserved name. */

@@ -80,6 +80,7 @@ static void defaults(void **unused)
     assert_int_equal(c.queue_limit, 10000);
     assert_true(c.request_deadline_s == 30 && c.header_deadline_s == 10 && c.idle_timeout_s == 60);
     assert_int_equal(c.log_format, LOG_TEXT);
+    assert_int_equal(c.numerics, NUMERICS_EXACT);
     config_free(&c);
 }
 
@@ -196,6 +197,7 @@ static void refusals_name_setting_source_wanted_found(void **unused)
     REFUSED("--session-memory 120%", NULL, "wants a size", "120%");
     REFUSED("--body-limit 3MB5", NULL, "wants a size", "3MB5");
     REFUSED("--kept-states 0", NULL, "1 to 1000", "'0'");
+    REFUSED("--numerics sloppy", NULL, "exact|fast", "sloppy");
     REFUSED("--log-format xml", NULL, "text|json|off", "xml");
     REFUSED("--allow-remote=perhaps", NULL, "yes or no", "perhaps");
     REFUSED("--listen=", NULL, "--listen", "nothing");
