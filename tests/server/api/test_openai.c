@@ -1,10 +1,12 @@
 /* test_openai.c -- the text routes as OpenAI's clients meet them, on the tiny models, against the built server. */
+#include <arpa/inet.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -507,13 +509,23 @@ static double session_step(const char *id)
     return step;
 }
 
+static double quiet_steps(void)
+{
+    double steps = test_metric(client, "rnnd_steps_total"), later = -1;
+    for (int i = 0; i < 100; i++, steps = later) {
+        usleep(100000);
+        later = test_metric(client, "rnnd_steps_total");
+        if (steps == later) return later;
+    }
+    return -1;
+}
+
 /* A client that leaves ends its job at that step, and its session is as before. */
 static void test_client_leaves(void **state)
 {
     struct events *e = calloc(1, sizeof *e);
     struct test_client *other = test_client_open(server);
     struct answer a;
-    double steps, later;
     (void)state;
     turn("s4", "Hi", "", NULL, &a);
     double before = session_step("s4");
@@ -522,13 +534,7 @@ static void test_client_leaves(void **state)
                "\"stream\":true}", NULL, e);
     test_client_close(other);
     assert_true(e->bytes >= 20000 && !e->done);
-    for (int i = 0; i < 100; i++) {
-        steps = test_metric(client, "rnnd_steps_total");
-        usleep(50000);
-        later = test_metric(client, "rnnd_steps_total");
-        if (steps == later) break;
-    }
-    assert_true(steps == later);
+    assert_true(quiet_steps() > 0);
     assert_true(session_step("s4") == before);
     answer_free(&a);
     turn("s4", "Still there?", "", NULL, &a);
@@ -536,6 +542,34 @@ static void test_client_leaves(void **state)
     answer_free(&a);
     events_free(e);
     free(e);
+}
+
+/* A client that does not read stops its own stream, not the server; when it reads again the stream goes on. */
+static void test_client_reads_slowly(void **state)
+{
+    static const char body[] = "{\"model\":\"text\",\"prompt\":\"x\",\"max_tokens\":-1,\"stream\":true}";
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(server->port), .sin_addr.s_addr = htonl(0x7F000001)};
+    char request[400], drain[65536];
+    int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
+    double stalled, later = -1;
+    (void)state;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    int n = snprintf(request, sizeof request, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
+                     strlen(body), body);
+    assert_int_equal(write(fd, request, (size_t)n), n);
+    stalled = quiet_steps();
+    assert_true(stalled > 0);
+    size_t got = 0;
+    for (int i = 0; i < 2000 && later <= stalled; i++) {
+        ssize_t k = read(fd, drain, sizeof drain);
+        assert_true(k > 0);
+        got += (size_t)k;
+        if (i % 20 == 19) later = test_metric(client, "rnnd_steps_total");
+    }
+    assert_true(later > stalled);
+    close(fd);
+    assert_true(quiet_steps() > 0); /* and it ends with the client */
 }
 
 static void test_stream_session(void **state)
@@ -595,6 +629,7 @@ int main(void)
         cmocka_unit_test(test_session_replays),
         cmocka_unit_test(test_session_continues),
         cmocka_unit_test(test_client_leaves),
+        cmocka_unit_test(test_client_reads_slowly),
         cmocka_unit_test(test_stream_session),
         cmocka_unit_test(test_page),
     };
