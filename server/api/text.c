@@ -196,11 +196,13 @@ static enum job_next choice_input(struct job *j, float *row)
 static rnnd_code choice_output(struct job *j, const float *row, rnnd_error *err)
 {
     struct text_choice *c = (struct text_choice *)j;
+    bool something;
+
     rnnd_generation_output(c->generation, row);
     j->tokens++;
-    if (!text_piece_take(c, &c->ready) || rnnd_generation_finish(c->generation) == RNND_FAILED)
+    if (!text_piece_take(c, &c->ready, &something) || rnnd_generation_finish(c->generation) == RNND_FAILED)
         return fail(err, RNND_NO_MEMORY, "", "no memory for the generated text");
-    if (c->request->settings.stream && (c->ready.bytes || c->ready.count)) batch_notify(j);
+    if (c->request->settings.stream && something) batch_notify(j);
     return RNND_OK;
 }
 
@@ -223,6 +225,7 @@ static void choice_done(struct job *j)
 {
     struct text_choice *c = (struct text_choice *)j;
     struct text_request *q = c->request;
+    bool something;
 
     c->finished = true;
     q->pending--;
@@ -235,7 +238,7 @@ static void choice_done(struct job *j)
             text_cancel(q);
         }
     } else if (q->http && !q->failed) {
-        if (!text_piece_take(c, &c->ready)) {
+        if (!text_piece_take(c, &c->ready, &something)) {
             rnnd_error err = {0};
             fail(&err, RNND_NO_MEMORY, "", "no memory for the generated text");
             set_failure(q, &err, NULL);

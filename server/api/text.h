@@ -120,7 +120,8 @@ bool text_settings_read(struct text_request *q, bool chat);
 void text_settings_free(struct text_settings *s);
 
 /* text_write.c */
-bool text_piece_take(struct text_choice *c, struct text_piece *into); /* drains the generation; false: no memory */
+/* Drains the generation; *something: the piece is not empty now. False: no memory. */
+bool text_piece_take(struct text_choice *c, struct text_piece *into, bool *something);
 void text_piece_free(struct text_piece *p);
 void text_put_token(struct json_out *o, const struct model *m, int32_t id); /* its text, or "bytes:\xe2" */
 void text_put_completion_logprobs(struct json_out *o, struct text_choice *c, const struct text_piece *piece);

@@ -49,7 +49,7 @@ static bool add_token(struct text_piece *p, const rnnd_token *t)
 }
 
 /* Called by whoever ticks; the lock keeps the loop thread from taking half of it. */
-bool text_piece_take(struct text_choice *c, struct text_piece *into)
+bool text_piece_take(struct text_choice *c, struct text_piece *into, bool *something)
 {
     const struct text_settings *s = &c->request->settings;
     size_t bytes;
@@ -66,6 +66,7 @@ bool text_piece_take(struct text_choice *c, struct text_piece *into)
         }
         if (s->logprobs) ok = add_token(into, &t);
     }
+    *something = into->bytes || into->count;
     pthread_mutex_unlock(&c->lock);
     return ok;
 }
