@@ -86,8 +86,9 @@ static rnnd_code add_node(struct stack *s, const struct json *j, rnnd_layer *row
     for (const struct json *e = json_first(outs); e; e = json_next(e)) {
         const char *out = json_string(e);
         if (!out || (*out && known_value(s->graph, out) >= 0))
-            return fail_at(err, RNND_MISMATCH, "outputs", "node \"%.80s\": wanted new names as outputs, found %s%.60s",
-                           name, out ? "" : json_type_name(e), out ? out : "");
+            return fail_at(err, RNND_MISMATCH, "outputs",
+                           "node \"%.80s\": wanted new names as outputs, found %s\"%.60s\"", name,
+                           out ? "" : json_type_name(e), out ? out : "");
         outputs[made] = graph_value(s->graph, out);
         if (outputs[made++] < 0) return fail_memory(err, sizeof(struct graph_value));
     }
