@@ -1,0 +1,209 @@
+/* tasks.c -- suite: opening the bundled models, text and forecasts in process. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/bench/bench.h"
+
+#define ROUNDS 5
+#define MAX_MODELS 32
+#define MAX_STREAMS 32
+
+/* ---- loading ---- */
+
+static void loading(void)
+{
+    static char paths[MAX_MODELS][256];
+    static double ms[MAX_MODELS][ROUNDS];
+    size_t count = list_models(paths, MAX_MODELS);
+    for (size_t round = 0; round < ROUNDS; round++)
+        for (size_t i = 0; i < count; i++) {
+            double start = now_us();
+            rnnd_model *m = open_path(paths[i]);
+            ms[i][round] = (now_us() - start) * 1e-3;
+            rnnd_model_close(m);
+        }
+    printf("suite,model,parameters,weights_kib,state_bytes,load_ms\n");
+    for (size_t i = 0; i < count; i++) {
+        rnnd_model *m = open_path(paths[i]);
+        const rnnd_info *info = rnnd_model_info(m);
+        printf("load,%s,%llu,%zu,%zu,%.2f\n", info->name, (unsigned long long)info->parameters,
+               info->weight_bytes / 1024, info->state_bytes, median(ms[i], ROUNDS));
+        rnnd_model_close(m);
+    }
+    printf("\n");
+}
+
+/* ---- text ---- */
+
+struct voice {
+    rnnd_generation *generation;
+    void *state;
+    float input;
+};
+
+static void voice_open(struct voice *v, const rnnd_model *m, uint64_t seed, int64_t tokens)
+{
+    static const int32_t prompt[] = {0};
+    rnnd_generate_params params = {
+        .prompt = prompt, .prompt_count = 1, .max_tokens = tokens, .sampling = RNND_SAMPLING_DEFAULTS};
+    rnnd_error err;
+    params.sampling.temperature = 0.8f;
+    params.sampling.seeded = true;
+    params.sampling.seed = seed;
+    v->state = malloc(rnnd_state_bytes(m));
+    if (!v->state) die("no memory for a state");
+    rnnd_state_reset(m, v->state);
+    if (rnnd_generation_open(m, &params, v->state, &v->generation, &err)) die("%s", err.message);
+}
+
+static double tokens_per_s(const rnnd_model *m, rnnd_workspace *ws, size_t streams, int64_t tokens)
+{
+    size_t width = rnnd_model_info(m)->output_width, made = 0, live = 1, bytes;
+    struct voice voices[MAX_STREAMS];
+    rnnd_step_row rows[MAX_STREAMS];
+    struct voice *who[MAX_STREAMS];
+    float *logits = calloc(streams, width * sizeof *logits);
+    rnnd_error err;
+    if (!logits) die("no memory for logits");
+    for (size_t i = 0; i < streams; i++) voice_open(&voices[i], m, i, tokens);
+    double start = now_us();
+    while (live) {
+        live = 0;
+        for (size_t i = 0; i < streams; i++)
+            if (rnnd_generation_input(voices[i].generation, &voices[i].input)) {
+                rows[live] = (rnnd_step_row){.state = voices[i].state, .input = &voices[i].input,
+                                             .output = logits + live * width};
+                who[live++] = &voices[i];
+            }
+        if (live && rnnd_step(ws, rows, live, &err)) die("%s", err.message);
+        for (size_t k = 0; k < live; k++) {
+            rnnd_generation_output(who[k]->generation, rows[k].output);
+            rnnd_generation_text(who[k]->generation, &bytes);
+        }
+    }
+    double seconds = (now_us() - start) * 1e-6;
+    for (size_t i = 0; i < streams; i++) {
+        made += rnnd_generation_count(voices[i].generation);
+        rnnd_generation_close(voices[i].generation);
+        free(voices[i].state);
+    }
+    free(logits);
+    return (double)made / seconds;
+}
+
+static void text(void)
+{
+    static const size_t streams[] = {1, MAX_STREAMS};
+    double speed[2][ROUNDS];
+    char path[256];
+    rnnd_workspace *ws;
+    rnnd_error err;
+    if (!find_model(RNND_TEXT, path, sizeof path)) {
+        fprintf(stderr, "bench: there is no text model\n");
+        return;
+    }
+    rnnd_model *m = open_path(path);
+    if (rnnd_workspace_open(m, MAX_STREAMS, &ws, &err)) die("%s", err.message);
+    for (size_t round = 0; round < ROUNDS; round++)
+        for (size_t i = 0; i < 2; i++)
+            speed[i][round] = tokens_per_s(m, ws, streams[i], 2000 / (int64_t)(i ? 8 : 1));
+    printf("suite,model,streams,tokens_per_s\n");
+    for (size_t i = 0; i < 2; i++)
+        printf("text,%s,%zu,%.0f\n", rnnd_model_info(m)->name, streams[i], median(speed[i], ROUNDS));
+    printf("\n");
+    rnnd_workspace_close(ws);
+    rnnd_model_close(m);
+}
+
+/* ---- forecasts ---- */
+
+static void forecast(const rnnd_model *m, rnnd_workspace *ws, const void *state, const rnnd_forecast_params *params,
+                     const rnnd_forecast_out *out)
+{
+    rnnd_forecast *f;
+    rnnd_error err;
+    bool done = false;
+    if (rnnd_forecast_open(m, state, params, &f, &err)) die("%s", err.message);
+    while (!done)
+        if (rnnd_forecast_work(f, ws, 256, &done, &err)) die("%s", err.message);
+    if (rnnd_forecast_read(f, out, &err)) die("%s", err.message);
+    rnnd_forecast_close(f);
+}
+
+/* A made-up day and night, the same for all channels; far from the bounds of any scaler. */
+static void feed(const rnnd_model *m, rnnd_workspace *ws, void *state, size_t steps)
+{
+    size_t channels = rnnd_model_info(m)->channel_count;
+    float *row = calloc(channels, sizeof *row);
+    rnnd_error err;
+    if (!row) die("no memory for a row");
+    rnnd_state_reset(m, state);
+    for (size_t t = 0; t < steps; t++) {
+        for (size_t c = 0; c < channels; c++) row[c] = 15000.0f + 8000.0f * sinf(6.2831853f * (float)(t % 48) / 48);
+        if (rnnd_step(ws, &(rnnd_step_row){.state = state, .input = row}, 1, &err)) die("%s", err.message);
+    }
+    free(row);
+}
+
+static void forecasts(void)
+{
+    char path[256];
+    rnnd_workspace *ws;
+    rnnd_error err;
+    static const float levels[] = {0.1f, 0.5f, 0.9f};
+    enum { KEPT, WINDOW, BEYOND, SAMPLES, CASES };
+    double speed[CASES][ROUNDS];
+    if (!find_model(RNND_SERIES, path, sizeof path)) {
+        fprintf(stderr, "bench: there is no series model\n");
+        return;
+    }
+    rnnd_model *m = open_path(path);
+    const rnnd_info *info = rnnd_model_info(m);
+    size_t trained = info->horizon, quantiles = info->quantile_count ? 3 : 0, most = 4 * trained * info->channel_count;
+    size_t history = info->warmup > 672 ? info->warmup : 672;
+    const struct {
+        const char *name;
+        size_t fed, horizon, samples, repeats;
+    } cases[CASES] = {
+        [KEPT] = {"kept_state", 0, trained, 0, 2000},
+        [WINDOW] = {"window", history, trained, 0, 20},
+        [BEYOND] = {"beyond_trained", 0, 4 * trained, 0, 100},
+        [SAMPLES] = {"sample_paths", 0, trained, quantiles ? 100 : 0, 5},
+    };
+    void *state = malloc(rnnd_state_bytes(m)), *fresh = malloc(rnnd_state_bytes(m));
+    rnnd_forecast_out out = {calloc(most, sizeof(float)), calloc(3 * most, sizeof(float)),
+                             calloc(100 * most, sizeof(float))};
+    if (!state || !fresh || !out.mean || !out.quantiles || !out.samples) die("no memory for a forecast");
+    if (rnnd_workspace_open(m, 128, &ws, &err)) die("%s", err.message);
+    feed(m, ws, state, history);
+    for (size_t round = 0; round < ROUNDS; round++)
+        for (size_t i = 0; i < CASES; i++) {
+            rnnd_forecast_params params = {.horizon = cases[i].horizon, .quantiles = levels,
+                                           .quantile_count = quantiles, .samples = cases[i].samples, .seed = 1};
+            double start = now_us();
+            for (size_t k = 0; k < cases[i].repeats; k++) {
+                if (cases[i].fed) feed(m, ws, fresh, cases[i].fed);
+                forecast(m, ws, cases[i].fed ? fresh : state, &params, &out);
+            }
+            speed[i][round] = (double)cases[i].repeats / ((now_us() - start) * 1e-6);
+        }
+    printf("suite,model,case,steps_fed,horizon_steps,sample_paths,forecasts_per_s\n");
+    for (size_t i = 0; i < CASES; i++)
+        printf("forecast,%s,%s,%zu,%zu,%zu,%.1f\n", info->name, cases[i].name, cases[i].fed, cases[i].horizon,
+               cases[i].samples, median(speed[i], ROUNDS));
+    printf("\n");
+    free(out.mean), free(out.quantiles), free(out.samples), free(state), free(fresh);
+    rnnd_workspace_close(ws);
+    rnnd_model_close(m);
+}
+
+static void run(void)
+{
+    loading();
+    text();
+    forecasts();
+}
+
+const struct suite suite_tasks = {"tasks", "opening models, text and forecasts in process", run};
