@@ -12,7 +12,8 @@
 #   make help               this text
 #
 #   SAN=address|undefined|thread   a build of its own under that sanitizer, for any target (address brings undefined)
-#   WERROR=1                       warnings are errors (CI)
+#   WERROR=1                       warnings are errors
+#   V=1                            show the commands
 #
 # On Debian, `make run` and `make test` install what is missing when run as root, and say so first.
 
@@ -22,6 +23,8 @@ CC       = gcc
 comma   := ,
 PORT    ?= 8080
 PREFIX  ?= /usr/local
+JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
+Q        = $(if $(V),,@)
 VERSION := $(shell sed -n 's/^.define RNND_VERSION "\(.*\)"/\1/p' core/rnnd.h)
 
 # ---- what the build needs: Debian packages, announced and installed by tests/lib/packages.sh -----------------------
@@ -63,7 +66,7 @@ all: $(B)/rnnd $(B)/librnnd.a $(B)/librnnd.so
 
 $(B)/obj/core/kernels/kernels_avx2.o:   ISA = -mavx2 -mfma
 $(B)/obj/core/kernels/kernels_avx512.o: ISA = -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512
-$(B)/obj/core/kernels/kernels_%.o:      OPT += -O3
+$(B)/obj/core/kernels/kernels_%.o:      OPT += $(if $(SAN),,-O3)
 
 # embedded by the assembler, so no compiler writes this dependency
 $(B)/obj/server/ui/assets.o: $(wildcard server/ui/*.html server/ui/*.css server/ui/*.js)
@@ -76,8 +79,8 @@ $(B)/flags: FORCE
 FORCE:
 
 $(B)/obj/%.o: %.c $(B)/flags
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ISA) -MMD -MP -c $< -o $@
+	@mkdir -p $(@D); echo "CC $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(ISA) -MMD -MP -c $< -o $@
 
 # the archive is one object whose internals are local, so that a program's own names never meet the library's
 $(B)/librnnd.a: $(CORE_OBJ)
@@ -86,11 +89,12 @@ $(B)/librnnd.a: $(CORE_OBJ)
 $(B)/libcore.a: $(CORE_OBJ)
 	@rm -f $@; ar rcs $@ $^
 $(B)/librnnd.so.$(VERSION): $(CORE_OBJ)
-	$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,librnnd.so.0 $^ -o $@ $(CORE_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,librnnd.so.0 $^ -o $@ $(CORE_LIBS)
 $(B)/librnnd.so: $(B)/librnnd.so.$(VERSION)
 	@ln -sf librnnd.so.$(VERSION) $(B)/librnnd.so.0; ln -sf librnnd.so.0 $@
 $(B)/rnnd: $(SERVER_OBJ) $(CLI_OBJ) $(B)/librnnd.a
-	$(CC) $(ALL_CFLAGS) $^ -o $@ $(SERVER_LIBS) $(CORE_LIBS)
+	@echo "LD $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(SERVER_LIBS) $(CORE_LIBS)
 
 # ---- unit tests: each tests/**/test_*.c is a program of its own ------------------------------------------------------
 TESTS_CORE   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/core/*/test_*.c tests/core/test_*.c))
@@ -105,10 +109,10 @@ $(B)/libcli.a: $(CLI_OBJ)
 	@rm -f $@; ar rcs $@ $^
 $(TESTS_CORE): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a $(B)/libcli.a $(B)/libcore.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $^ -o $@ $(TEST_LIBS) $(CORE_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(TEST_LIBS) $(CORE_LIBS)
 $(TESTS_SERVER): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a $(NOMAIN_OBJ) $(B)/librnnd.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $^ -o $@ $(TEST_LIBS) $(SERVER_LIBS) $(CORE_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(TEST_LIBS) $(SERVER_LIBS) $(CORE_LIBS)
 
 .PHONY: unit
 unit: $(TESTS_CORE) $(TESTS_SERVER)
@@ -121,13 +125,13 @@ test-packages:
 	@sh tests/lib/packages.sh $(TEST_PACKAGES)
 
 run: packages
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@exec $(B)/rnnd serve --listen 127.0.0.1:$(PORT)
 
 # Plain programs, house rules, READMEs and clients once; then the unit tests again under ASan and UBSan.
 test: test-packages
-	@$(MAKE) --no-print-directory all unit
-	@$(if $(SAN),,$(MAKE) --no-print-directory SAN=address unit)
+	@$(MAKE) --no-print-directory -j$(JOBS) all unit
+	@$(if $(SAN),,$(MAKE) --no-print-directory -j$(JOBS) SAN=address unit)
 	@B=$(B) SAN=$(SAN) T='$(T)' sh tests/run.sh
 
 check: $(B)/librnnd.so
