@@ -6,6 +6,8 @@
 #include "core/formats/layers.h"
 #include "core/ops/op.h"
 
+#define MAX_CELL_STATES 4096 /* of all layers: compiling takes time as its square */
+
 static const char *const directions[] = {"forward", "reverse", "bidirectional", NULL};
 static const char *const merges[] = {"concat", "sum", "mul", "ave", NULL};
 static const char *const layouts[] = {DIALECT_LAYOUTS, NULL};
@@ -113,6 +115,8 @@ static rnnd_code read_options(struct stack *s, struct layer *l, struct cell_opti
 static rnnd_code pend(struct stack *s, const char *name, char kind, int in, int out, size_t width, const float *initial,
                       rnnd_error *err)
 {
+    if (s->state_count == MAX_CELL_STATES)
+        return fail_at(err, RNND_TOO_LARGE, "layers", "the model has more than %d states", MAX_CELL_STATES);
     if (s->state_count == s->state_cap) {
         size_t cap = s->state_cap ? s->state_cap * 2 : 16;
         struct pending_state *p = mem_resize(s->states, cap * sizeof *p);

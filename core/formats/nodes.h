@@ -4,7 +4,7 @@
 
 #include "core/formats/layers.h"
 
-#define MAX_NODES 4096
+#define MAX_NODES 1024
 #define MAX_STATES 256
 
 /* {"graph": {"nodes": [{"op", "name", "inputs": [..], "outputs": [..], "attributes": {..}}], "outputs": [..]},

@@ -107,25 +107,33 @@ static void find_direct(struct graph *g)
 }
 
 /* Weights that every reader has packed are not kept twice. */
-static void drop_packed(struct graph *g)
+static rnnd_code drop_packed(struct graph *g, rnnd_error *err)
 {
+    size_t *kept = mem_alloc(g->value_count + 1, 2 * sizeof *kept), *packed = kept + g->value_count + 1;
+    if (!kept) return fail_memory(err, g->value_count * 2 * sizeof *kept);
+    for (size_t k = 0; k < g->node_count; k++)
+        for (int s = 0; s < g->nodes[k].input_count; s++)
+            if (g->nodes[k].inputs[s] >= 0) (g->nodes[k].op->prepare ? packed : kept)[g->nodes[k].inputs[s]]++;
+    for (size_t k = 0; k < g->output_count; k++)
+        kept[g->outputs[k]]++;
+    for (size_t k = 0; k < g->state_count; k++)
+        kept[g->states[k].out]++;
     for (size_t i = 0; i < g->value_count; i++) {
         struct graph_value *v = &g->values[i];
+        size_t elements = 1;
         if (!v->is_constant) continue;
-        size_t packed = 0, elements = 1;
-        for (size_t k = 0; k < g->node_count; k++)
-            for (int s = 0; s < g->nodes[k].input_count; s++)
-                packed += g->nodes[k].inputs[s] == (int)i && g->nodes[k].op->prepare != NULL;
         for (int d = 0; d < v->rank; d++)
             elements *= (size_t)v->dim[d];
         g->parameters += elements;
-        if (packed && packed == graph_readers(g, (int)i)) {
+        if (packed[i] && !kept[i]) {
             mem_free(v->constant.data);
             v->constant.data = NULL;
         } else {
             g->weight_bytes += elements * sizeof(float);
         }
     }
+    mem_free(kept);
+    return RNND_OK;
 }
 
 rnnd_code graph_compile(struct graph *g, rnnd_error *err)
@@ -149,6 +157,5 @@ rnnd_code graph_compile(struct graph *g, rnnd_error *err)
         code = g->nodes[i].op->prepare ? g->nodes[i].op->prepare(g, &g->nodes[i], err) : RNND_OK;
         if (code) return code;
     }
-    drop_packed(g);
-    return RNND_OK;
+    return drop_packed(g, err);
 }
