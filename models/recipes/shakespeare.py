@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """shakespeare.py -- train the bundled byte-level GRU language model on tiny-shakespeare.
 
-    python3 models/recipes/shakespeare.py DATA/input.txt [--minutes 100] [--work build/train/shakespeare]
+    python3 models/recipes/shakespeare.py DATA/input.txt [--minutes 80] [--work build/train/shakespeare]
     python3 models/recipes/shakespeare.py DATA/input.txt --export models/shakespeare.safetensors
 
 Data: tiny-shakespeare, 1,115,394 bytes, public domain text; the first 90 % train, the last 10 % measure.
@@ -190,7 +190,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("data")
     ap.add_argument("--work", default="build/train/shakespeare")
-    ap.add_argument("--minutes", type=float, default=100)
+    ap.add_argument("--minutes", type=float, default=80)
     ap.add_argument("--lr", type=float, default=2e-3)
     ap.add_argument("--batch", type=int, default=32)
     ap.add_argument("--steps", type=int, default=80)
