@@ -69,7 +69,7 @@ $(B)/obj/core/kernels/kernels_avx512.o: ISA = -mavx512f -mavx512dq -mavx512bw -m
 $(B)/obj/core/kernels/kernels_%.o:      OPT += $(if $(SAN),,-O3)
 
 # embedded by the assembler, so no compiler writes this dependency
-$(B)/obj/server/ui/assets.o: $(wildcard server/ui/*.html server/ui/*.css server/ui/*.js)
+$(B)/obj/server/ui/assets.o: $(wildcard server/ui/*.html server/ui/*.css server/ui/*.js) models/examples/taxi.csv
 
 # flags in use, so that changing them rebuilds
 FLAGS_NOW := $(CC) $(ALL_CFLAGS)

@@ -16,11 +16,13 @@
 EMBED(asset_index, "server/ui/index.html");
 EMBED(asset_script, "server/ui/page.js");
 EMBED(asset_style, "server/ui/page.css");
+EMBED(asset_taxi, "models/examples/taxi.csv");
 
 static const struct { const char *name, *content_type, *begin, *end; } files[] = {
     {"index.html", "text/html; charset=utf-8", asset_index_begin, asset_index_end},
     {"page.js", "text/javascript; charset=utf-8", asset_script_begin, asset_script_end},
     {"page.css", "text/css; charset=utf-8", asset_style_begin, asset_style_end},
+    {"taxi.csv", "text/csv; charset=utf-8", asset_taxi_begin, asset_taxi_end},
 };
 
 bool asset_find(const char *name, struct asset *out)

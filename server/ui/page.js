@@ -27,15 +27,18 @@ function lineFor(model) {
   const at = location.origin, name = model.id, facts = model.rnnd;
   const quote = (o) => `'${JSON.stringify(o).replaceAll("'", "'\\''")}'`;
   if (facts.task === "text" && facts.chat)
-    return `curl -N ${at}/v1/chat/completions -d ${quote({ model: name, stream: true, session: "me", max_tokens: 200,
+    return `curl -N ${at}/v1/chat/completions -d ${quote({ model: name, stream: true, session: `my-${name}`, max_tokens: 200,
       messages: [{ role: "user", content: "Good morrow." }] })}`;
   if (facts.task === "text")
     return `curl -N ${at}/v1/completions -d ${quote({ model: name, prompt: "The ", max_tokens: 200, stream: true })}`;
+  if (name === "taxi")
+    return `curl '${at}/v1/forecast?model=taxi&horizon=48&quantiles=0.1,0.9' -H 'Content-Type: text/csv' ` +
+      "--data-binary @models/examples/taxi.csv";
   if (facts.task === "series")
     return `curl ${at}/v1/forecast -d ${quote({ model: name, horizon: facts.horizon, level: [80],
       series: Array.from({ length: Math.max(4, facts.warmup) }, (_, i) => facts.channels.length === 1 ? i % 24
         : facts.channels.map(() => i % 24)) })}`;
-  return `curl ${at}/v1/sessions/me/steps -d ${quote({ model: name, inputs: [Array(facts.inputs).fill(0)] })}`;
+  return `curl ${at}/v1/sessions/my-${name}/steps -d ${quote({ model: name, inputs: [Array(facts.inputs).fill(0)] })}`;
 }
 
 function fill(select, list) {
@@ -143,14 +146,20 @@ async function send(event) {
 
 // ---- forecast -------------------------------------------------------------------------------------------------------
 
-function exampleHistory() {
+// The bundled model's own example where there is one, else two sines of a likely period.
+async function exampleHistory() {
   const model = models.find((m) => m.id === $("forecast-model").value), f = model.rnnd;
+  $("horizon").value = f.horizon;
+  $("horizon").max = 10 * f.horizon;
+  const example = await fetch(`/ui/${encodeURIComponent(model.id)}.csv`);
+  if (example.ok) {
+    $("series").value = (await example.text()).trim().split("\n").slice(1).join(" ");
+    return;
+  }
   const n = Math.max(2 * f.horizon, f.warmup + 48), period = Math.max(f.horizon, 12);
   const values = Array.from({ length: n }, (_, i) =>
     Math.round(1000 + 400 * Math.sin(2 * Math.PI * i / period) + 150 * Math.sin(4 * Math.PI * i / period + 1)));
   $("series").value = values.join(" ");
-  $("horizon").value = f.horizon;
-  $("horizon").max = 10 * f.horizon;
 }
 
 function svg(tag, attributes, text) {
