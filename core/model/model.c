@@ -146,7 +146,10 @@ static rnnd_code open_origin(const struct origin *from, const struct task *const
     struct checkpoint ck;
     *out = NULL;
     if (!kernels)
-        return fail_at(err, RNND_UNSUPPORTED, "kernel_row", "this processor has no kernel row \"%.40s\"", row);
+        return fail_at(err, RNND_UNSUPPORTED, "kernel_row",
+                       strcmp(row, "fast") ? "this processor has no kernel row \"%.40s\""
+                                           : "the kernel row \"%s\" needs libopenblas.so.0, which was not found; "
+                                             "Debian has it in libopenblas0", row);
     struct rnnd_model *m = mem_alloc(1, sizeof *m);
     if (!m) return fail_memory(err, sizeof *m);
     arena_init(&m->arena, ARENA_LIMIT);

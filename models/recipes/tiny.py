@@ -9,6 +9,7 @@ lstm.safetensors   3 numbers -> LSTM 8 -> 2 numbers, carried
 bigru.safetensors  2 numbers -> GRU 6 both ways -> 1 number, the last step of a sliding window of 12
 daily.safetensors  hourly series with a day as period -> GRU 8 -> 5 quantiles, 12 hours ahead
 pair.safetensors   two channels, running mean and scale -> LSTM 8 -> 3 quantiles, one step ahead
+overflow.safetensors  1 number -> ReLU RNN 1 with h' = max(0, x + 1e20 h), which is infinite at the third step after a 1
 
 Golden vectors are computed here in float64 with numpy, by the equations of PyTorch's nn.GRU and nn.LSTM.
 """
@@ -128,6 +129,22 @@ def make_raw(path, kind, gates, inputs, hidden, outputs, ways, steps, config, se
     print("%s: %d bytes" % (path, os.path.getsize(path)))
 
 
+def make_overflow(path):
+    """h' = relu(x + 1e20 h): 1, 1e20, infinity"""
+    one = np.ones((1, 1), np.float32)
+    tensors = {"rnn.weight_ih_l0": one, "rnn.weight_hh_l0": one * np.float32(1e20), "head.weight": one,
+               "golden.x": np.array([[[1], [0]]], np.float32), "golden.y": np.array([[[1], [1e20]]], np.float32)}
+    write_safetensors(path, tensors, {
+        "format": 1, "task": "raw", "name": "overflow", "description": "Overflows at the third step, for tests.",
+        "license": "MIT", "data": "none: two weights", "mode": "carry", "output": "all",
+        "inputs": [{"name": "x", "width": 1}],
+        "layers": [{"type": "rnn", "name": "rnn", "hidden": 1, "nonlinearity": "relu", "bias": False},
+                   {"type": "dense", "name": "head", "bias": False}],
+        "golden": {"inputs": "golden.x", "outputs": "golden.y"},
+    })
+    print("%s: %d bytes" % (path, os.path.getsize(path)))
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "..", "tiny")
     os.makedirs(folder, exist_ok=True)
@@ -168,6 +185,7 @@ def main():
                    "features": [{"type": "value"}, {"type": "residual"}, {"type": "missing"}],
                    "horizon": 1, "warmup": 8, "quantiles": [0.1, 0.5, 0.9], "residual": True},
     }, seed=6, size=0.05, bias=[-0.3, -0.3, 0, 0, 0.3, 0.3])
+    make_overflow(os.path.join(folder, "overflow.safetensors"))
 
 
 if __name__ == "__main__":

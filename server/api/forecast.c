@@ -276,7 +276,7 @@ static bool read_request(struct forecast_request *q)
         return false;
     }
     if (!q->model->info->streamable) {
-        http_error(q->http, 422, "unsupported", "model", "%s cannot be stepped: %s", q->model->name,
+        http_error(q->http, 422, "not_streamable", "model", "%s cannot be stepped: %s", q->model->name,
                    q->model->info->not_streamable);
         return false;
     }

@@ -56,13 +56,25 @@ static void scatter(const float *slice, float *whole, const struct predict *p, s
                count * p->hidden * sizeof *slice);
 }
 
+/* The library names a window by its place in the slice; this by its place in the request. */
 static rnnd_code check_finite(const struct predict *p, size_t first, size_t count, rnnd_error *err)
 {
     size_t window = p->out_steps * p->out_width;
     for (size_t i = first * window; i < (first + count) * window; i++)
         if (!isfinite(p->outputs[i]))
             return engine_fail(err, RNND_NOT_FINITE, "", "window %zu gave no finite number at step %zu", i / window,
-                               i % window / p->out_width);
+                               p->out_steps == 1 ? p->in.steps - 1 : i % window / p->out_width);
+    return RNND_OK;
+}
+
+/* Of the slice's final states, [layers][count][hidden]; NULL where they are not asked for. */
+static rnnd_code check_states(const struct predict *p, const float *states, size_t first, size_t count, rnnd_error *err)
+{
+    size_t floats = states ? p->layers * count * p->hidden : 0;
+    for (size_t i = 0; i < floats; i++)
+        if (!isfinite(states[i]))
+            return engine_fail(err, RNND_NOT_FINITE, "", "window %zu left a state that is not finite",
+                               first + i / p->hidden % count);
     return RNND_OK;
 }
 
@@ -79,7 +91,9 @@ static rnnd_code predict_work(struct job *j, rnnd_workspace *ws, bool *done, rnn
                           .inputs = p->in.data + first * p->in.steps * p->in.width, .h0 = h0, .c0 = c0,
                           .outputs = p->outputs + first * p->out_steps * p->out_width, .hn = hn, .cn = cn};
     rnnd_code code = rnnd_run_window(ws, &window, err);
-    if (code == RNND_OK) code = check_finite(p, first, count, err);
+    if (code == RNND_OK || code == RNND_NOT_FINITE) code = check_finite(p, first, count, err);
+    if (code == RNND_OK) code = check_states(p, hn, first, count, err);
+    if (code == RNND_OK) code = check_states(p, cn, first, count, err);
     if (code != RNND_OK) return code;
     if (hn) scatter(hn, p->hn, p, first, count);
     if (cn) scatter(cn, p->cn, p, first, count);

@@ -136,7 +136,7 @@ struct text_request *text_open(struct app *app, struct http_request *r, const st
     q->model = app_model(app, r, q->body, RNND_TEXT);
     if (!q->model) goto out;
     if (!q->model->info->streamable) {
-        http_error(r, 422, "unsupported", "model",
+        http_error(r, 422, "not_streamable", "model",
                    "%s cannot be continued token by token: %s",
                    q->model->name, q->model->info->not_streamable);
         goto out;

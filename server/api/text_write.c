@@ -277,6 +277,8 @@ static void put_head(struct json_out *o, const struct text_request *q, const cha
     json_put_int(o, q->created);
     json_put_key(o, "model");
     json_put_text(o, q->model->name);
+    json_put_key(o, "system_fingerprint");
+    json_put_text(o, q->model->version);
 }
 
 /* Tokens that the kept state already holds count as prompt: it is the prompt a stateless client would have sent. */

@@ -21,7 +21,7 @@ struct entry {
     char *name, *path;
     char *stem, *file;  /* file name without and with its extension */
     bool named;         /* by NAME=FILE: never renamed */
-    char version[13];
+    char version[24];
 };
 
 struct registry {
@@ -161,7 +161,8 @@ static void load(struct entry *e, const char *kernel_row)
         return;
     }
     e->model.info = rnnd_model_info(e->model.handle);
-    snprintf(e->version, sizeof e->version, "%.12s", e->model.info->digest);
+    snprintf(e->version, sizeof e->version, "%.12s%s", e->model.info->digest,
+             kernel_row && !strcmp(kernel_row, "fast") ? "+fast" : ""); /* its answers are not the exact ones */
 }
 
 /* Takes one file in. name NULL: its stem. */

@@ -10,7 +10,7 @@ struct model { /* one entry; fields are read-only for others */
     const char *name, *path;
     rnnd_model *handle;          /* NULL where loading failed */
     const rnnd_info *info;       /* NULL likewise */
-    const char *version;         /* first 12 hex digits of the digest */
+    const char *version;         /* first 12 hex digits of the digest; "+fast" behind them with the kernel row "fast" */
     char failure[512];           /* the sentence, or "" */
     double load_seconds;
     int64_t loaded_unix;

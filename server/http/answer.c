@@ -63,7 +63,7 @@ static const char *error_type(int status)
 {
     if (status == 401) return "authentication_error";
     if (status == 403) return "permission_error";
-    if (status == 404) return "not_found_error";
+    if (status == 404 || status == 410) return "not_found_error";
     if (status == 429) return "rate_limit_error";
     return status >= 500 ? "server_error" : "invalid_request_error";
 }
@@ -82,7 +82,7 @@ void answer_error(struct http_request *r, int status, const char *code, const ch
     json_put_key(&o, "type");
     json_put_text(&o, error_type(status));
     json_put_key(&o, "param");
-    json_put_text(&o, param);
+    json_put_text(&o, param && *param ? param : NULL);
     json_put_key(&o, "code");
     json_put_text(&o, code);
     json_close(&o, '}');
