@@ -204,6 +204,18 @@ struct model *app_model(struct app *app, struct http_request *r, const struct js
 
 /* ---- sessions --------------------------------------------------------------------------------------------------- */
 
+void app_answer_ended(struct http_request *r, const char *message, const char *reason, uint64_t last_step)
+{
+    struct json_out o;
+    json_out_init(&o);
+    json_open(&o, '{');
+    json_put_key(&o, "error");
+    app_put_error(&o, 410, "session_expired", "session", message, reason, last_step);
+    json_close(&o, '}');
+    http_add_header(r, "x-should-retry", "false");
+    app_answer_json(r, 410, &o);
+}
+
 struct session *app_session(struct app *app, struct http_request *r, const char *id)
 {
     rnnd_error err = {0};
@@ -213,14 +225,7 @@ struct session *app_session(struct app *app, struct http_request *r, const char 
     rnnd_code code = sessions_find(app->sessions, id, &x, &reason, &last_step, &err);
     if (code == RNND_OK) return x;
     if (code == RNND_GONE) {
-        struct json_out o;
-        json_out_init(&o);
-        json_open(&o, '{');
-        json_put_key(&o, "error");
-        app_put_error(&o, 410, "session_expired", "session", err.message, reason ? reason : "limit", last_step);
-        json_close(&o, '}');
-        http_add_header(r, "x-should-retry", "false");
-        app_answer_json(r, 410, &o);
+        app_answer_ended(r, err.message, reason ? reason : "limit", last_step);
     } else if (code == RNND_NOT_FOUND) {
         http_error(r, 404, "session_not_found", "session", "there is no session \"%.128s\"; POST /v1/sessions "
                    "{\"model\":\"NAME\",\"id\":\"%.128s\"} creates it", id, id);

@@ -56,7 +56,8 @@ bool forecast_refuse(struct forecast_request *q, const rnnd_error *err)
 
 static void end(struct forecast_request *q)
 {
-    if (q->http && q->error.code != RNND_OK) app_error(q->http, &q->error, q->error_code);
+    if (q->http && q->ended) app_answer_ended(q->http, q->error.message, q->ended, q->ended_step);
+    else if (q->http && q->error.code != RNND_OK) app_error(q->http, &q->error, q->error_code);
     else if (q->http) forecast_answer(q);
     if (q->in_line) session_leave(q->app->sessions, &q->turn);
     request_free(q);
@@ -213,7 +214,8 @@ static void turn_refused(struct session_turn *turn, const char *reason, uint64_t
     snprintf(q->error.message, sizeof q->error.message,
              "the session ended while this request waited for it: %s, at step %llu",
              reason, (unsigned long long)last_step);
-    q->error_code = "session_expired";
+    q->ended = reason;
+    q->ended_step = last_step;
     end(q);
 }
 

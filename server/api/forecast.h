@@ -52,6 +52,8 @@ struct forecast_request {
     uint64_t session_step;
     rnnd_error error;            /* of the whole request; code OK: none */
     const char *error_code;
+    const char *ended;           /* why the session ended while this waited for it, or NULL */
+    uint64_t ended_step;
 };
 
 /* forecast_read.c, forecast_csv.c: false after answering the error. */

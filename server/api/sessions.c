@@ -49,17 +49,10 @@ static void act_ready(struct session_turn *turn)
 static void act_refused(struct session_turn *turn, const char *reason, uint64_t last_step)
 {
     struct turn_call *c = (struct turn_call *)turn;
-    struct json_out o;
     char message[160];
     snprintf(message, sizeof message, "the session ended (%s) at step %llu while this request waited", reason,
              (unsigned long long)last_step);
-    json_out_init(&o);
-    json_open(&o, '{');
-    json_put_key(&o, "error");
-    app_put_error(&o, 410, "session_expired", "session", message, reason, last_step);
-    json_close(&o, '}');
-    http_add_header(c->r, "x-should-retry", "false");
-    app_answer_json(c->r, 410, &o);
+    app_answer_ended(c->r, message, reason, last_step);
     turn_free(c);
 }
 

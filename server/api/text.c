@@ -177,6 +177,7 @@ static void end(struct text_request *q)
     }
     if (q->http && q->failed) {
         if (q->streaming) text_write_error(q);
+        else if (q->ended) app_answer_ended(q->http, q->error.message, q->ended, q->ended_step);
         else app_error(q->http, &q->error, q->error_code);
     } else if (q->http) {
         if (q->streaming) text_write_end(q);
@@ -370,6 +371,8 @@ static void turn_refused(struct session_turn *turn, const char *reason, uint64_t
              reason,
              (unsigned long long)last_step);
     set_failure(q, &err, "session_expired");
+    q->ended = reason;
+    q->ended_step = last_step;
     end(q);
 }
 

@@ -104,6 +104,8 @@ struct text_request {
     bool failed;
     rnnd_error error;
     const char *error_code;      /* on the wire, or NULL */
+    const char *ended;           /* why the session ended while this waited for it, or NULL */
+    uint64_t ended_step;
 };
 
 /* text.c. Parses body, model and settings; answers the error itself, NULL then. */
