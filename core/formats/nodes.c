@@ -64,7 +64,8 @@ static rnnd_code add_attribute(struct stack *s, struct graph_node *n, const stru
     return code ? fail_memory(err, sizeof(struct attr)) : RNND_OK;
 }
 
-static rnnd_code add_node(struct stack *s, const struct json *j, rnnd_layer *row, rnnd_error *err)
+/* A node as it is written; its shapes are inferred when all nodes and states are there. */
+static rnnd_code add_node(struct stack *s, const struct json *j, rnnd_error *err)
 {
     static const char *const known[] = {"op", "name", "inputs", "outputs", "attributes", NULL};
     struct options o = {j, "a node"};
@@ -108,12 +109,23 @@ static rnnd_code add_node(struct stack *s, const struct json *j, rnnd_layer *row
     for (int i = 0; i < op->min_inputs; i++)
         if (n->inputs[i] < 0 && !op->owns_states)
             return fail_at(err, RNND_MISMATCH, name, "node \"%.80s\": its input %d must be there", name, i);
-    *row = (rnnd_layer){.type = op->name, .name = name, .detail = ""};
-    code = op->check(s->graph, n, err);
-    if (code) return code;
-    row->inputs = stack_width(s, n->inputs[0]);
-    row->outputs = stack_width(s, n->outputs[0]);
     return RNND_OK;
+}
+
+static rnnd_code infer_nodes(struct stack *s, struct network *net, rnnd_error *err)
+{
+    struct graph *g = s->graph;
+    rnnd_code code = graph_sort_states(g, err);
+    for (size_t i = 0; i < g->node_count && !code; i++) {
+        struct graph_node *n = &g->nodes[i];
+        rnnd_layer *row = &net->layers[net->layer_count++];
+        *row = (rnnd_layer){.type = n->op->name, .name = n->name, .detail = ""};
+        code = stack_infer(s, n, err);
+        if (code) break;
+        row->inputs = stack_width(s, n->inputs[0]);
+        row->outputs = stack_width(s, n->outputs[0]);
+    }
+    return code;
 }
 
 static rnnd_code add_states(struct stack *s, bool after, rnnd_error *err)
@@ -169,7 +181,7 @@ static rnnd_code add_outputs(struct stack *s, const struct json *list, struct ne
             return fail_at(err, RNND_MISMATCH, "outputs", "graph: the output \"%.60s\" is no sequence of rows", own);
         if (s->output_last && s->graph->values[value].dim[0] != 1)
             code = stack_node(s, "last", own, &value, 1, &value, err);
-        else if (!s->output_last && s->graph->values[value].dim[0] == 1)
+        else if (!s->output_last && s->graph->values[value].dim[0] == 1 && !s->graph->stepwise)
             code = fail_at(err, RNND_MISMATCH, "output",
                            "graph: \"%.60s\" has one step only, so \"output\" must be \"last\"", own);
         if (!code && graph_add_output(s->graph, value)) code = fail_memory(err, sizeof(int));
@@ -191,7 +203,8 @@ rnnd_code nodes_build(struct stack *s, struct network *net, rnnd_error *err)
     if (!net->layers) return fail_memory(err, json_count(nodes) * sizeof *net->layers);
     code = add_states(s, false, err);
     for (const struct json *j = json_first(nodes); j && !code; j = json_next(j))
-        code = add_node(s, j, &net->layers[net->layer_count++], err);
+        code = add_node(s, j, err);
     if (!code) code = add_states(s, true, err);
+    if (!code) code = infer_nodes(s, net, err);
     return code ? code : add_outputs(s, json_get(o.object, "outputs"), net, err);
 }

@@ -327,7 +327,7 @@ rnnd_code stack_build(const struct json *config, struct checkpoint *ck, struct g
     struct stack s = {.config = config, .checkpoint = ck, .graph = g, .arena = arena};
     const char *output = json_string(json_get(config, "output"));
     memset(out, 0, sizeof *out);
-    s.output_last = output && strcmp(output, "last") == 0;
+    s.output_last = g->output_last = output && strcmp(output, "last") == 0;
     s.sources = arena_alloc(arena, MAX_INPUTS + MAX_LAYERS, sizeof *s.sources);
     if (!s.sources) return fail_memory(err, (MAX_INPUTS + MAX_LAYERS) * sizeof *s.sources);
     rnnd_code code = read_inputs(&s, out, err);

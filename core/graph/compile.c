@@ -80,7 +80,8 @@ static rnnd_code check_ends(const struct graph *g, rnnd_error *err)
     }
     for (size_t i = 0; i < g->state_count; i++) {
         const struct graph_value *v = &g->values[g->states[i].out];
-        if (v->rank != 2 || v->dim[1] != (int64_t)g->states[i].width)
+        bool one_row = v->rank == 2 || (v->rank == 3 && v->dim[0] == 1);
+        if (!one_row || v->dim[v->rank - 1] != (int64_t)g->states[i].width)
             return fail_at(err, RNND_MISMATCH, g->states[i].name,
                            "state \"%.80s\": wanted a successor of width %zu, found rank %d, width %lld",
                            g->states[i].name, g->states[i].width, v->rank,
@@ -89,21 +90,39 @@ static rnnd_code check_ends(const struct graph *g, rnnd_error *err)
     return RNND_OK;
 }
 
-/* A state is direct where the one reader of its input also makes its successor, at the same place (cells: outputs 1, 2
- * follow inputs 1, 2). */
-static void find_direct(struct graph *g)
+static bool is_direct(const struct graph *g, int value)
 {
-    for (size_t i = 0; i < g->state_count; i++) {
-        struct graph_state *s = &g->states[i];
-        if (graph_readers(g, s->in) != 1 || g->values[s->in].is_constant) continue;
-        for (size_t k = 0; k < g->node_count; k++) {
-            const struct graph_node *n = &g->nodes[k];
-            for (int slot = 1; slot <= 2; slot++)
-                if (n->op->owns_states && slot < n->input_count && slot < n->output_count && n->inputs[slot] == s->in &&
-                    n->outputs[slot] == s->out)
-                    s->direct = true;
-        }
+    for (size_t i = 0; i < g->state_count; i++)
+        if (g->states[i].in == value && g->states[i].direct) return true;
+    return false;
+}
+
+/* What a node does that a step at a time would do otherwise, or NULL. States that are no cell's own make a function of
+ * one step, for which there is no otherwise. */
+static const char *not_by_steps(const struct graph *g, const struct graph_node *n)
+{
+    if (!n->op->causal || op_int(n, "reverse", 0)) return "reads whole sequences";
+    if (!n->op->owns_states || g->stepwise) return NULL;
+    if (g->values[n->inputs[0]].dim[0] == 1) return "is fed the last step of a window alone";
+    for (int slot = 1; slot < n->op->outputs; slot++) { /* h; h and c */
+        if (n->inputs[slot] < 0) return "begins every window from zeros, having no state of its own";
+        if (!is_direct(g, n->inputs[slot])) return "begins every window from another value than a state of its own";
     }
+    return NULL;
+}
+
+static rnnd_code find_causal(struct graph *g, rnnd_error *err)
+{
+    g->causal = true;
+    for (size_t i = 0; i < g->node_count && g->causal; i++) {
+        g->not_causal_why = not_by_steps(g, &g->nodes[i]);
+        g->causal = !g->not_causal_why;
+        g->not_causal = g->causal ? NULL : g->nodes[i].name;
+    }
+    if (g->causal || !g->stepwise) return RNND_OK;
+    return fail_at(err, RNND_MISMATCH, g->not_causal,
+                   "node \"%.80s\" reads whole sequences, but a state is read or made outside a cell, so the graph is "
+                   "the function of one step", g->not_causal);
 }
 
 /* Weights that every reader has packed are not kept twice. */
@@ -139,20 +158,12 @@ static rnnd_code drop_packed(struct graph *g, rnnd_error *err)
 rnnd_code graph_compile(struct graph *g, rnnd_error *err)
 {
     rnnd_code code = check_order(g, err);
+    if (!code) code = graph_sort_states(g, err);
+    for (size_t i = 0; i < g->node_count && !code; i++)
+        code = check_node(g, &g->nodes[i], err);
+    if (!code) code = check_ends(g, err);
+    if (!code) code = find_causal(g, err);
     if (code) return code;
-    g->causal = true;
-    for (size_t i = 0; i < g->node_count; i++) {
-        struct graph_node *n = &g->nodes[i];
-        code = check_node(g, n, err);
-        if (code) return code;
-        if (g->causal && (!n->op->causal || op_int(n, "reverse", 0))) {
-            g->causal = false;
-            g->not_causal = n->name;
-        }
-    }
-    code = check_ends(g, err);
-    if (code) return code;
-    find_direct(g);
     for (size_t i = 0; i < g->node_count; i++) {
         code = g->nodes[i].op->prepare ? g->nodes[i].op->prepare(g, &g->nodes[i], err) : RNND_OK;
         if (code) return code;

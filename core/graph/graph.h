@@ -49,7 +49,7 @@ struct graph_state {
     int in, out;                /* value numbers, [B][width] */
     size_t width;
     const float *initial;       /* [width] or NULL = zeros */
-    bool direct;                /* one cell alone reads and writes it: it works on the caller's rows, without a copy */
+    bool direct;                /* one cell alone reads it and makes its successor: it works on the caller's rows */
 };
 
 struct graph {
@@ -60,8 +60,11 @@ struct graph {
     struct graph_state *states; size_t state_count, state_cap;
     int *inputs;  size_t input_count;   /* [T][B][width] */
     int *outputs; size_t output_count;  /* [T][B][width], or [1][B][width] for output last */
-    bool causal;                /* every op works step by step: sessions may carry the state */
-    const char *not_causal;     /* which node forbids it */
+    bool output_last;           /* runs answer their last step only */
+    bool stepwise;              /* a state is read or made outside a cell: the graph is the function of one step */
+    bool causal;                /* steps say what a window says: sessions may carry the state */
+    const char *not_causal;     /* which node forbids it, */
+    const char *not_causal_why; /* and what it does: "reads whole sequences" */
     uint64_t parameters; size_t weight_bytes;
 };
 
@@ -86,6 +89,10 @@ void graph_shape(struct graph *g, int value, int rank, const int64_t *dim);
 /* How many node inputs, outputs and states of the graph read this value. */
 size_t graph_readers(const struct graph *g, int value);
 
+/* Tells the states that belong to one cell each from those that make the graph a function of one step, whose inputs it
+ * then shapes so. MISMATCH where two cells share a state or nobody reads one. Needs all nodes, states and inputs, and
+ * comes before any node is checked. */
+rnnd_code graph_sort_states(struct graph *g, rnnd_error *err);
 /* Checks every node, infers shapes, prepares weights; after this the graph is immutable. */
 rnnd_code graph_compile(struct graph *g, rnnd_error *err);
 
@@ -96,7 +103,7 @@ rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_step
 void graph_run_close(struct graph_run *run);
 /* Makes room for passes of this size, as graph_run() does by itself where it must. */
 rnnd_code graph_run_reserve(struct graph_run *run, size_t rows, size_t steps, rnnd_error *err);
-/* One pass over T steps of B sequences. Row pointers: inputs[t*B + b] -> the network input row (all inputs side by
+/* T steps of B sequences: one pass, or, where the graph is stepwise, one for each step. Row pointers: inputs[t*B + b] -> the network input row (all inputs side by
  * side); outputs[t*B + b] likewise, NULL = not wanted (output last: outputs[b] alone); state_in/out[b] -> all states of
  * sequence b side by side, in state order (in place allowed). Grows its scratch only where T or B exceed what it was
  * opened for. */

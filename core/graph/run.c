@@ -120,12 +120,12 @@ static rnnd_code read_ends(struct graph_run *run, size_t T, size_t B, const floa
     return RNND_OK;
 }
 
-static void write_ends(struct graph_run *run, size_t B, float *const *outputs)
+static void write_ends(struct graph_run *run, size_t B, float *const *outputs, bool wanted)
 {
     struct run_context *rc = &run->rc;
     const struct graph *g = rc->graph;
     size_t at = 0;
-    for (size_t i = 0; i < g->output_count; i++) {
+    for (size_t i = 0; i < g->output_count && wanted; i++) {
         const struct tensor *t = &rc->values[g->outputs[i]];
         size_t width = tensor_width(t), rows = tensor_rows(t);
         for (size_t r = 0; r < rows; r++)
@@ -155,6 +155,7 @@ static rnnd_code pass(struct graph_run *run, size_t T, size_t B, const float *co
 rnnd_code graph_run_reserve(struct graph_run *run, size_t rows, size_t steps, rnnd_error *err)
 {
     size_t n;
+    if (run->rc.graph->stepwise) steps = 1;
     if (rows <= run->max_rows && steps <= run->max_steps) return RNND_OK;
     if (!size_mul(rows, steps, &n) || n > (size_t)1 << 40) return fail_memory(err, (size_t)-1);
     run->rc.planning = true;
@@ -176,6 +177,20 @@ rnnd_code graph_run_reserve(struct graph_run *run, size_t rows, size_t steps, rn
     return RNND_OK;
 }
 
+/* A function of one step, applied T times. */
+static rnnd_code run_stepwise(struct graph_run *run, size_t T, size_t B, const float *const *inputs,
+                              float *const *outputs, rnnd_error *err)
+{
+    bool last = run->rc.graph->output_last;
+    rnnd_code code = RNND_OK;
+    for (size_t t = 0; t < T && !code; t++) {
+        code = pass(run, 1, B, inputs + t * B, err);
+        if (!code) write_ends(run, B, last ? outputs : outputs + t * B, !last || t + 1 == T);
+        run->rc.state_in = (const float *const *)run->rc.state_out;
+    }
+    return code;
+}
+
 rnnd_code graph_run(struct graph_run *run, size_t T, size_t B, const float *const *inputs, float *const *outputs,
                     const float *const *state_in, float *const *state_out, rnnd_error *err)
 {
@@ -184,7 +199,8 @@ rnnd_code graph_run(struct graph_run *run, size_t T, size_t B, const float *cons
     if (code) return code;
     run->rc.state_in = state_in;
     run->rc.state_out = state_out;
+    if (run->rc.graph->stepwise) return run_stepwise(run, T, B, inputs, outputs, err);
     code = pass(run, T, B, inputs, err);
-    if (!code) write_ends(run, B, outputs);
+    if (!code) write_ends(run, B, outputs, true);
     return code;
 }

@@ -105,10 +105,9 @@ static rnnd_code describe(struct rnnd_model *m, const char *name, rnnd_error *er
     describe_states(m);
     if (info->streamable) return RNND_OK;
     char why[256];
-    int n = snprintf(
-        why, sizeof why,
-        "layer \"%.80s\" reads whole sequences, so no state can be carried; mode sliding with a window streams it",
-        m->graph.not_causal);
+    int n = snprintf(why, sizeof why,
+                     "layer \"%.80s\" %s, so no state can be carried; mode sliding with a window streams it",
+                     m->graph.not_causal, m->graph.not_causal_why);
     info->not_streamable = arena_string(&m->arena, why, (size_t)n);
     return info->not_streamable ? RNND_OK : fail_memory(err, sizeof why);
 }

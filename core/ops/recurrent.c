@@ -91,6 +91,9 @@ static rnnd_code check(struct graph *g, struct graph_node *n, rnnd_error *err)
     if (code) return code;
     size_t recurrent = s.projection ? s.projection : s.hidden;
     const size_t widths[] = {[IN_H] = recurrent, [IN_C] = s.hidden};
+    if (s.kind != CELL_LSTM && n->inputs[IN_C] >= 0)
+        return fail_at(err, RNND_MISMATCH, n->name, "layer \"%.80s\": %s has no c, wanted \"\" as its input 2", n->name,
+                       n->op->name);
     for (int i = IN_H; i <= (s.kind == CELL_LSTM ? IN_C : IN_H); i++)
         if (n->inputs[i] >= 0 && op_width(g, n, i) != (int64_t)widths[i])
             return fail_at(err, RNND_MISMATCH, n->name, "layer \"%.80s\": wanted a state of width %zu, found %lld",
