@@ -33,12 +33,13 @@ static size_t direction_count(const struct cell_options *o)
 
 static rnnd_code read_activations(const struct layer *l, struct cell_options *o, rnnd_error *err)
 {
-    static const char *const known[] = {"gate", "cell", "out", NULL};
+    static const char *const lstm[] = {"gate", "cell", "out", NULL}, *const gru[] = {"gate", "cell", NULL};
     struct options acts = {json_get(l->options.object, "activations"), l->options.where};
     o->gate = (struct act){.kind = ACT_SIGMOID};
     o->cell = o->out = (struct act){.kind = ACT_TANH};
     if (o->kind == CELL_RNN) return option_act(&l->options, "nonlinearity", o->cell, &o->cell, err);
-    rnnd_code code = options_check(&acts, known, err);
+    if (json_is_null(acts.object)) return RNND_OK;
+    rnnd_code code = options_check(&acts, o->kind == CELL_LSTM ? lstm : gru, err);
     if (!code) code = option_act(&acts, "gate", o->gate, &o->gate, err);
     if (!code) code = option_act(&acts, "cell", o->cell, &o->cell, err);
     return code ? code : option_act(&acts, "out", o->out, &o->out, err);

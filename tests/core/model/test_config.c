@@ -72,6 +72,10 @@ static void refusals(void **unused)
         {"{" HEAD ",\"layers\":[{\"type\":\"lstm\",\"name\":\"n\",\"hidden\":4,\"activations\":{\"out\":{\"type\":"
                   "\"tanh\",\"alpha\":2}}}]}",
          "tanh takes no other alpha"},
+        {"{" HEAD ",\"layers\":[{\"type\":\"gru\",\"name\":\"n\",\"hidden\":4,\"activations\":{\"out\":\"relu\"}}]}",
+         "layer \"n\": unknown key \"out\""},
+        {"{" HEAD ",\"layers\":[{\"type\":\"rnn\",\"name\":\"n\",\"hidden\":4,\"activations\":{\"cell\":\"relu\"}}]}",
+         "layer \"n\": unknown key \"activations\""},
         {"{" HEAD ",\"layers\":[{\"type\":\"lstm\",\"name\":\"n\",\"hidden\":4,\"initial\":{\"h\":\"d.bias\"}}]}",
          "d.bias"},
         {"{" HEAD ",\"layers\":[{\"type\":\"lstm\",\"name\":\"n\",\"hidden\":4,\"initial\":{\"x\":\"d.bias\"}}]}",
