@@ -60,8 +60,8 @@ def activation(m):
         return {"type": "leaky_relu", "alpha": m.negative_slope}
     if type(m) is nn.ELU:
         return {"type": "elu", "alpha": m.alpha}
-    if type(m) is nn.Hardtanh:
-        return {"type": "hard_tanh", "alpha": m.min_val, "beta": m.max_val}
+    if type(m) is nn.Hardtanh and (m.min_val, m.max_val) == (-1, 1):
+        return "hard_tanh"
     if type(m) is nn.Softplus and m.beta == 1:
         return "softplus"
     if type(m) is nn.GELU and getattr(m, "approximate", "none") == "none":

@@ -1,6 +1,7 @@
 /* test_forecast.c -- forecasts through the public interface: slices, seeds, horizons, refusals, saved states.
  *
  * The model is a small GRU with random weights, made in memory as a native file. */
+#include "core/base/mem.h"
 #include "core/base/rng.h"
 #include "core/rnnd.h"
 
@@ -384,6 +385,30 @@ static void refusals(void **state)
     rnnd_model_close(m);
 }
 
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    rnnd_model *m = open_model(2, 0.5, 4.0, three, "");
+    struct session s;
+    open_session(&s, m);
+    feed_random(&s, 6);
+    const rnnd_forecast_params p = { .horizon = 5, .quantiles = asked, .quantile_count = 9, .samples = 3 };
+    rnnd_code code = RNND_NO_MEMORY;
+    size_t n = 0;
+    while (code == RNND_NO_MEMORY && n < 100) {
+        rnnd_forecast *f;
+        rnnd_error err;
+        mem_fail_at(++n);
+        code = rnnd_forecast_open(m, s.state, &p, &f, &err);
+        mem_fail_at(0);
+        rnnd_forecast_close(f);
+    }
+    assert_int_equal(code, RNND_OK);
+    assert_true(n > 5);
+    close_session(&s);
+    rnnd_model_close(m);
+}
+
 /* Heads so large that the logarithmic channel overflows: an error that names the step, never a NaN or infinity. */
 static void nothing_infinite_comes_out(void **state)
 {
@@ -423,6 +448,7 @@ int main(void)
         cmocka_unit_test(quantiles_never_cross), cmocka_unit_test(batches_and_blobs_change_nothing),
         cmocka_unit_test(samples_by_seed_not_by_slice), cmocka_unit_test(samples_follow_the_quantiles),
         cmocka_unit_test(beyond_the_horizon), cmocka_unit_test(missing_is_the_own_median), cmocka_unit_test(refusals),
+        cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(nothing_infinite_comes_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
