@@ -309,8 +309,9 @@ bool stepping_find(struct stepping *s, const char *id, const char *model_name, s
     if (registry_choose(s->app->registry, model_name, -1, &s->model, &s->error) != RNND_OK)
         return lost(s, app_model_error_name(&s->error));
     if (s->model->info->streamable) return true;
-    engine_fail(&s->error, RNND_UNSUPPORTED, "model", "%s cannot be stepped: %.300s; POST /v1/models/%s:predict runs whole "
-                "windows", s->model->name, s->model->info->not_streamable, s->model->name);
+    engine_fail(&s->error, RNND_UNSUPPORTED, "model",
+                "%s cannot be stepped: %.300s; POST /v1/models/%s:predict runs whole windows", s->model->name,
+                s->model->info->not_streamable, s->model->name);
     return lost(s, "not_streamable");
 }
 
