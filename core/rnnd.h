@@ -136,7 +136,8 @@ typedef struct rnnd_options {
 } rnnd_options;
 
 /* Opens a model file: NAME.safetensors with its configuration inside, or with NAME.rnnd.json beside it. `options` may
- * be NULL. Golden vectors of the file are checked. The model is owned by the caller. */
+ * be NULL. Golden vectors of the file are checked. Errors begin with the file's name. The model is owned by the
+ * caller. */
 RNND_API rnnd_code rnnd_model_open(const char *path, const rnnd_options *options, rnnd_model **out, rnnd_error *err);
 /* The same from memory; `data` is not needed after the call. `name` is what an unnamed model is called. */
 RNND_API rnnd_code rnnd_model_open_memory(const void *data, size_t bytes, const char *name,

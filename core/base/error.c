@@ -75,6 +75,11 @@ rnnd_code fail_at(rnnd_error *err, rnnd_code code, const char *param, const char
     return code;
 }
 
+void fail_in(rnnd_error *err, const char *where)
+{
+    if (err) fail_at(err, err->code, err->param, "%.300s: %s", where, err->message);
+}
+
 rnnd_code fail_memory(rnnd_error *err, size_t bytes)
 {
     return fail(err, RNND_NO_MEMORY, "out of memory: %zu bytes were wanted", bytes);

@@ -10,6 +10,8 @@ rnnd_code fail(rnnd_error *err, rnnd_code code, const char *format, ...) __attri
 /* The same, naming the field, tensor or argument in err->param. */
 rnnd_code fail_at(rnnd_error *err, rnnd_code code, const char *param, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Puts "WHERE: " in front of a sentence that is there already. */
+void fail_in(rnnd_error *err, const char *where);
 rnnd_code fail_memory(rnnd_error *err, size_t bytes);
 
 #endif

@@ -103,10 +103,10 @@ rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_step
 void graph_run_close(struct graph_run *run);
 /* Makes room for passes of this size, as graph_run() does by itself where it must. */
 rnnd_code graph_run_reserve(struct graph_run *run, size_t rows, size_t steps, rnnd_error *err);
-/* T steps of B sequences: one pass, or, where the graph is stepwise, one for each step. Row pointers: inputs[t*B + b] -> the network input row (all inputs side by
- * side); outputs[t*B + b] likewise, NULL = not wanted (output last: outputs[b] alone); state_in/out[b] -> all states of
- * sequence b side by side, in state order (in place allowed). Grows its scratch only where T or B exceed what it was
- * opened for. */
+/* T steps of B sequences: one pass, or, where the graph is stepwise, one for each step. Row pointers:
+ * inputs[t*B + b] -> the network input row (all inputs side by side); outputs[t*B + b] likewise, NULL = not wanted
+ * (output last: outputs[b] alone); state_in/out[b] -> all states of sequence b side by side, in state order (in place
+ * allowed). Grows its scratch only where T or B exceed what it was opened for. */
 rnnd_code graph_run(struct graph_run *run, size_t T, size_t B, const float *const *inputs, float *const *outputs,
                     const float *const *state_in, float *const *state_out, rnnd_error *err);
 

@@ -35,8 +35,8 @@ static rnnd_code find_config(const struct origin *from, const struct checkpoint 
     if (ck->config) return config_parse(ck->config, ck->config_bytes, arena, out, err);
     if (from->side) return config_parse(from->side, from->side_bytes, arena, out, err);
     return fail(err, RNND_MISMATCH,
-                "%s has no configuration: wanted one in its metadata under \"rnnd\" or beside it in %s.rnnd.json",
-                from->name, from->name);
+                "there is no configuration: wanted one in the metadata under \"rnnd\" or beside it in %s.rnnd.json",
+                from->name);
 }
 
 /* Offsets of a state's parts; every part begins at a multiple of 8 bytes. */
@@ -181,46 +181,56 @@ const rnnd_info *rnnd_model_info(const rnnd_model *model)
 
 /* ---- files ---- */
 
-static rnnd_code read_file(const char *path, size_t limit, uint8_t **out, size_t *bytes, rnnd_error *err)
+static rnnd_code read_open(int fd, size_t limit, uint8_t **out, size_t *bytes, rnnd_error *err)
 {
     struct stat st;
-    rnnd_code code = RNND_OK;
     size_t at = 0;
-    *out = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo must not hang us before fstat tells */
-    if (fd < 0)
-        return fail(err, errno == ENOENT || errno == ENOTDIR ? RNND_NOT_FOUND : RNND_IO, "opening %.300s: %s", path,
-                    strerror(errno));
-    if (fstat(fd, &st) != 0)
-        code = fail(err, RNND_IO, "reading %.300s: %s", path, strerror(errno));
-    else if (!S_ISREG(st.st_mode))
-        code = fail(err, RNND_IO, "reading %.300s: wanted a file, found none of the ordinary kind", path);
-    else if ((uint64_t)st.st_size > limit)
-        code = fail(err, RNND_TOO_LARGE, "%.300s has %llu bytes, at most %zu are read", path,
+    if (fstat(fd, &st) != 0) return fail(err, RNND_IO, "cannot be read: %s", strerror(errno));
+    if (!S_ISREG(st.st_mode)) return fail(err, RNND_IO, "wanted an ordinary file, found something else");
+    if ((uint64_t)st.st_size > limit)
+        return fail(err, RNND_TOO_LARGE, "the file has %llu bytes, at most %zu are read",
                     (unsigned long long)st.st_size, limit);
-    if (!code && !(*out = mem_alloc((size_t)st.st_size + 1, 1))) code = fail_memory(err, (size_t)st.st_size);
-    while (!code && at < (size_t)st.st_size) {
+    if (!(*out = mem_alloc((size_t)st.st_size + 1, 1))) return fail_memory(err, (size_t)st.st_size);
+    while (at < (size_t)st.st_size) {
         ssize_t n = read(fd, *out + at, (size_t)st.st_size - at);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0)
-            code =
-                fail(err, RNND_IO, "reading %.300s: %s", path, n < 0 ? strerror(errno) : "it became shorter meanwhile");
-        else
-            at += (size_t)n;
+            return fail(err, RNND_IO, "cannot be read: %s", n < 0 ? strerror(errno) : "it became shorter meanwhile");
+        at += (size_t)n;
     }
-    close(fd);
     *bytes = at;
-    if (code) {
-        mem_free(*out);
-        *out = NULL;
-    }
+    return RNND_OK;
+}
+
+/* A file's bytes, the caller's to free; an error names the path. */
+static rnnd_code read_file(const char *path, size_t limit, uint8_t **out, size_t *bytes, rnnd_error *err)
+{
+    rnnd_code code;
+    *out = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo must not hang us before fstat tells */
+    if (fd < 0)
+        code = fail(err, errno == ENOENT || errno == ENOTDIR ? RNND_NOT_FOUND : RNND_IO, "cannot be opened: %s",
+                    strerror(errno));
+    else
+        code = read_open(fd, limit, out, bytes, err);
+    if (fd >= 0) close(fd);
+    if (!code) return RNND_OK;
+    mem_free(*out);
+    *out = NULL;
+    fail_in(err, path);
     return code;
+}
+
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
 }
 
 /* "dir/net.safetensors" -> "net" into a new string, and "dir/net.rnnd.json". */
 static rnnd_code name_parts(const char *path, char **stem, char **side, rnnd_error *err)
 {
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
+    const char *base = file_name(path), *dot = strrchr(base, '.');
     size_t length = dot && dot > base ? (size_t)(dot - base) : strlen(base), lead = (size_t)(base - path);
     *stem = mem_alloc(length + 1, 1);
     *side = mem_alloc(lead + length + sizeof ".rnnd.json", 1);
@@ -253,6 +263,7 @@ rnnd_code model_open_file(const char *path, const rnnd_options *options, const s
         from.side = (const char *)side_text;
         from.name = stem;
         code = open_origin(&from, tasks, out, err);
+        if (code) fail_in(err, file_name(path)); /* who opens many wants to know which */
     }
     mem_free(stem);
     mem_free(side);

@@ -66,12 +66,25 @@ static void long_text_is_cut_between_characters(void **unused)
     }
 }
 
+static void fail_in_says_where(void **unused)
+{
+    (void)unused;
+    rnnd_error err;
+    fail_at(&err, RNND_CORRUPT, "w", "it is broken");
+    fail_in(&err, "a.bin");
+    assert_int_equal(err.code, RNND_CORRUPT);
+    assert_string_equal(err.message, "a.bin: it is broken");
+    assert_string_equal(err.param, "w");
+    fail_in(NULL, "a.bin");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(codes_have_names_and_statuses),
         cmocka_unit_test(fail_fills_and_returns),
         cmocka_unit_test(fail_may_quote_its_own_message),
+        cmocka_unit_test(fail_in_says_where),
         cmocka_unit_test(long_text_is_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,15 @@ static void write_file(const char *path, const void *data, size_t bytes)
     fclose(f);
 }
 
+/* "NAME: sentence", and the name but once */
+static void begins(const rnnd_error *err, const char *name, const char *sentence)
+{
+    size_t n = strlen(name);
+    if (strncmp(err->message, name, n) != 0 || strncmp(err->message + n, ": ", 2) != 0 ||
+        strncmp(err->message + n + 2, sentence, strlen(sentence)) != 0 || strstr(err->message + n, name))
+        fail_msg("%s", err->message);
+}
+
 static void files(void **unused)
 {
     (void)unused;
@@ -110,11 +119,18 @@ static void files(void **unused)
     snprintf(side, sizeof side, "%s/net.v2.rnnd.json", dir);
     snprintf(again, sizeof again, "%s/again.safetensors", dir);
     assert_int_equal(rnnd_model_open(path, NULL, &m, &err), RNND_NOT_FOUND);
+    begins(&err, path, "cannot be opened");
     assert_int_equal(rnnd_model_open(dir, NULL, &m, &err), RNND_IO);
+    begins(&err, dir, "wanted an ordinary file");
     void *image = builder_image(&b, NULL, &bytes);
     write_file(path, image, bytes);
     assert_int_equal(rnnd_model_open(path, NULL, &m, &err), RNND_MISMATCH);
+    begins(&err, "net.v2.safetensors", "there is no configuration");
     assert_non_null(strstr(err.message, "net.v2.rnnd.json"));
+    assert_int_equal(mkdir(side, 0700), 0);
+    assert_int_equal(rnnd_model_open(path, NULL, &m, &err), RNND_IO);
+    begins(&err, side, "wanted an ordinary file");
+    assert_int_equal(rmdir(side), 0);
     write_file(side, small, sizeof small - 1);
     if (rnnd_model_open(path, NULL, &m, &err)) fail_msg("%s", err.message);
     char digest[33];
@@ -136,6 +152,11 @@ static void files(void **unused)
     rnnd_model_close(m);
     rnnd_options row = {.kernel_row = "abacus", .config = small};
     assert_int_equal(rnnd_model_open(path, &row, &m, &err), RNND_UNSUPPORTED);
+    begins(&err, "net.v2.safetensors", "this processor");
+    assert_string_equal(err.param, "kernel_row");
+    write_file(path, image, bytes - 4);
+    assert_int_equal(rnnd_model_open(path, NULL, &m, &err), RNND_CORRUPT);
+    begins(&err, "net.v2.safetensors", "");
     mem_free(image);
     unlink(path);
     unlink(side);
