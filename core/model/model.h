@@ -41,8 +41,8 @@ struct task {
     /* the network's output row to the step's output row (NULL = not wanted); may keep the row in task_state */
     void (*after)(const struct rnnd_model *m, void *task_state, const float *network_row, float *output);
     void (*detach)(struct rnnd_model *m); /* optional: frees what attach took */
-    /* optional: task bytes from a stranger's blob are ones this model could have made; CORRUPT otherwise */
-    rnnd_code (*verify)(const struct rnnd_model *m, const void *task_state, rnnd_error *err);
+    /* optional: task bytes from a stranger's blob are ones this model could have made in so many steps; else CORRUPT */
+    rnnd_code (*verify)(const struct rnnd_model *m, uint64_t steps, const void *task_state, rnnd_error *err);
 };
 
 /* Opens with a given task table (NULL-terminated); rnnd_model_open() passes tasks.c's. */

@@ -14,6 +14,7 @@
 
 #define BLOB_HEAD ((size_t)64)
 #define BLOB_VERSION 1
+#define MAX_STEPS ((uint64_t)1 << 53) /* more than anyone counts to, and far from where counters wrap */
 static const char magic[8] = {'R', 'N', 'N', 'D', 'S', 'T', 'A', 'T'};
 static const char precision[4] = "f32";
 
@@ -169,6 +170,9 @@ static rnnd_code check_state(const rnnd_model *m, const uint8_t *bytes, uint64_t
     if (steps != step)
         return fail(err, RNND_CORRUPT, "the state says step %llu, its head says %llu", (unsigned long long)steps,
                     (unsigned long long)step);
+    if (steps > MAX_STEPS)
+        return fail(err, RNND_CORRUPT, "the state says step %llu, wanted at most %llu", (unsigned long long)steps,
+                    (unsigned long long)MAX_STEPS);
     for (size_t i = 0; i < m->recurrent_floats; i++) { /* a blob may lie at any address */
         float f;
         memcpy(&f, bytes + m->recurrent_offset + i * sizeof f, sizeof f);
@@ -209,7 +213,7 @@ rnnd_code rnnd_state_load(const rnnd_model *model, const void *blob, size_t byte
     if (!copy) return fail_memory(err, model->state_bytes);
     memcpy(copy, from, model->state_bytes);
     code = check_ring(model, copy, err);
-    if (!code && model->task->verify) code = model->task->verify(model, model_task_state(model, copy), err);
+    if (!code && model->task->verify) code = model->task->verify(model, step, model_task_state(model, copy), err);
     if (!code) memcpy(state, copy, model->state_bytes);
     mem_free(copy);
     return code;

@@ -153,13 +153,14 @@ static void end_rows(rnnd_workspace *ws, rnnd_step_row *rows, size_t live, rnnd_
         rnnd_step_row *row = &rows[ws->live[i]];
         const float *out = ws->outputs + i * m->network_outputs;
         if (row->code) continue;
-        if (!m->kernels->finite(m->network_outputs, out) ||
-            (m->config.mode == RNND_CARRY && !m->kernels->finite(m->network_state, model_recurrent(m, row->state)))) {
-            rnnd_error *err = first && !first->code ? first : NULL;
-            row->code = fail(err, RNND_NOT_FINITE, "the network computed NaN or infinity at step %llu",
-                             (unsigned long long)rnnd_state_step(m, row->state));
-        }
+        bool finite =
+            m->kernels->finite(m->network_outputs, out) &&
+            (m->config.mode != RNND_CARRY || m->kernels->finite(m->network_state, model_recurrent(m, row->state)));
         m->task->after(m, model_task_state(m, row->state), out, row->output);
+        if (finite && (!row->output || m->kernels->finite(m->info.output_width, row->output))) continue;
+        rnnd_error *err = first && !first->code ? first : NULL;
+        row->code = fail(err, RNND_NOT_FINITE, "the network computed NaN or infinity at step %llu",
+                         (unsigned long long)rnnd_state_step(m, row->state));
     }
 }
 

@@ -13,7 +13,6 @@
 #include "core/base/error.h"
 #include "core/kernels/kernels.h"
 
-#include <float.h>
 #include <math.h>
 
 rnnd_code scaler_check(const struct channel_config *c, rnnd_error *err)
@@ -55,9 +54,9 @@ rnnd_code scaler_forward(const struct channel_config *c, float x, float *scaled,
         break;
     }
     }
-    if (!isfinite(x) || !(fabs(y) <= (double)FLT_MAX))
-        return fail_at(err, RNND_MISMATCH, c->name, "Channel '%s' takes finite values, found %g, which is %g when "
-                       "scaled.", c->name, (double)x, y);
+    if (!isfinite(x) || !(fabs(y) <= (double)SCALER_LARGEST))
+        return fail_at(err, RNND_MISMATCH, c->name, "Channel '%s' takes finite values of at most %g when scaled, "
+                       "found %g, which is %g then.", c->name, (double)SCALER_LARGEST, (double)x, y);
     *scaled = (float)y;
     return RNND_OK;
 }

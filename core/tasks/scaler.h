@@ -6,7 +6,8 @@
 
 /* Verifies the parameters of a channel (b > 0, or b > a for minmax; unit > 0; min <= max; all finite). */
 rnnd_code scaler_check(const struct channel_config *c, rnnd_error *err);
-/* The scaled value of x; MISMATCH where x is infinite, outside the scaler's domain or too large to scale. */
+#define SCALER_LARGEST 1e30f /* of scaled values: differences and averages of such are finite too */
+/* The scaled value of x; MISMATCH where x is infinite, outside the scaler's domain or too large when scaled. */
 rnnd_code scaler_forward(const struct channel_config *c, float x, float *scaled, rnnd_error *err);
 /* Back to original units; never decreasing in `scaled`. Infinite where the answer leaves the range of a float. */
 double scaler_inverse(const struct channel_config *c, double scaled);

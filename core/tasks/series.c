@@ -24,6 +24,7 @@
 #include <string.h>
 
 #define LEAST_SCALE 1e-3f
+#define LARGEST_KEPT (4 * SCALER_LARGEST)
 #define MAX_TASK_BYTES ((size_t)1 << 26)
 
 static bool is_average(enum feature_kind k) { return k == FEATURE_LEVEL || k == FEATURE_SPREAD; }
@@ -88,6 +89,10 @@ static rnnd_code check_config(const struct rnnd_model *m, rnnd_error *err)
         if (s->features[k].lag == 0 && (is_average(s->features[k].kind) ||
                                         s->features[k].kind == FEATURE_NEXT_BASELINE))
             return fail_at(err, RNND_MISMATCH, "features", "Feature %zu needs a lag of at least 1, found 0.", k);
+    for (size_t i = 0; i < m->info.input_count; i++)
+        if (m->info.inputs[i].is_ids)
+            return fail_at(err, RNND_MISMATCH, "inputs", "A series model takes numbers, found the input '%s' of ids.",
+                           m->info.inputs[i].name);
     if (!size_mul(s->feature_count, s->channel_count, &inputs) || inputs != m->network_inputs)
         return fail(err, RNND_MISMATCH, "The network takes %zu numbers a step, %zu features of %zu channels were "
                     "configured.", m->network_inputs, s->feature_count, s->channel_count);
@@ -329,15 +334,21 @@ double series_at(const struct rnnd_model *m, size_t c, const double *values, dou
     return scaler_clamp(&m->config.series.channels[c], quantile_at(p->score, values, p->levels, score));
 }
 
-/* Places are found by remainders, so no number of steps can lead out of the state; values must be numbers. */
-static rnnd_code verify(const struct rnnd_model *m, const void *task_state, rnnd_error *err)
+/* Places are found by remainders, so no number of steps leads out of the state. Statistics of values that a scaler lets
+ * through stay below LARGEST_KEPT, from where features and answers are finite. */
+static rnnd_code verify(const struct rnnd_model *m, uint64_t steps, const void *task_state, rnnd_error *err)
 {
     const struct series_plan *p = series_plan(m);
+    const struct series_state *st = task_state;
     const float *f = series_floats_const(task_state);
+    if (st->steps != steps || st->imputed / p->channels > steps)
+        return fail(err, RNND_CORRUPT, "The series part of a state of model '%s' says step %llu and %llu filled in "
+                    "values, the state is at step %llu.", m->info.name, (unsigned long long)st->steps,
+                    (unsigned long long)st->imputed, (unsigned long long)steps);
     for (size_t i = 0; i < p->floats; i++)
-        if (!isfinite(f[i]))
-            return fail(err, RNND_CORRUPT, "The series part of a state of model '%s' holds a value that is not finite, "
-                        "at place %zu.", m->info.name, i);
+        if (!isfinite(f[i]) || (i < p->head && fabsf(f[i]) > LARGEST_KEPT))
+            return fail(err, RNND_CORRUPT, "The series part of a state of model '%s' holds %g at place %zu, which no "
+                        "series leaves there.", m->info.name, (double)f[i], i);
     for (size_t c = 0; c < p->channels; c++)
         if (f[p->gap + c] < 0)
             return fail(err, RNND_CORRUPT, "A state of model '%s' counts %g missing values.", m->info.name,

@@ -1,6 +1,7 @@
 /* text.c -- the text task: a step takes a token id and gives logits; texts to ids and back. */
 #include "core/tasks/text.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/base/error.h"
@@ -87,8 +88,28 @@ static void after(const struct rnnd_model *m, void *task_state, const float *net
         memmove(output, network_row, bytes);
 }
 
-const struct task task_text = {
-    .name = "text", .id = RNND_TEXT, .attach = attach, .reset = reset, .before = before, .after = after};
+static rnnd_code verify(const struct rnnd_model *m, uint64_t steps, const void *task_state, rnnd_error *err)
+{
+    const struct text_state *s = task_state;
+    const unsigned char *bytes = task_state;
+    (void)steps;
+    if (s->rng.increment % 2 == 0)
+        return fail(err, RNND_CORRUPT, "the state's random numbers go on by %llu, wanted an odd number",
+                    (unsigned long long)s->rng.increment);
+    if (s->has_last > 1)
+        return fail(err, RNND_CORRUPT, "the state's mark of a last output is %llu, wanted 0 or 1",
+                    (unsigned long long)s->has_last);
+    for (size_t i = 0; i < m->info.vocabulary; i++)
+        if (s->has_last ? !isfinite(s->last[i]) : s->last[i] != 0)
+            return fail(err, RNND_CORRUPT, "logit %zu of the state is %g, wanted %s", i, (double)s->last[i],
+                        s->has_last ? "a finite number" : "0 before the first step");
+    for (size_t i = sizeof *s + m->info.vocabulary * sizeof *s->last; i < m->task_bytes; i++)
+        if (bytes[i]) return fail(err, RNND_CORRUPT, "the padding of the state's text part is not zero");
+    return RNND_OK;
+}
+
+const struct task task_text = {.name = "text", .id = RNND_TEXT, .attach = attach, .reset = reset, .before = before,
+                               .after = after, .verify = verify};
 
 /* ---- public ---------------------------------------------------------------------------------------------------- */
 

@@ -294,16 +294,20 @@ static void strange_states(void **state)
     float row[FEATURES * CHANNELS], good[CHANNELS] = { 1, 2 };
     open_fixture(&x, SCALER_ASINH, BASELINE_SEASONAL, true);
     assert_int_equal(task_series.before(&x.m, x.state, good, row, &err), RNND_OK);
-    assert_int_equal(task_series.verify(&x.m, x.state, &err), RNND_OK);
+    assert_int_equal(task_series.verify(&x.m, 1, x.state, &err), RNND_OK);
     float *floats = series_floats(x.state);
     for (size_t i = 0; i < series_plan(&x.m)->floats; i++) {
         float kept = floats[i];
         floats[i] = i % 2 ? NAN : INFINITY;
-        assert_int_equal(task_series.verify(&x.m, x.state, &err), RNND_CORRUPT);
+        assert_int_equal(task_series.verify(&x.m, 1, x.state, &err), RNND_CORRUPT);
         floats[i] = kept;
     }
+    assert_int_equal(task_series.verify(&x.m, 2, x.state, &err), RNND_CORRUPT); /* the steps it was told */
+    floats[series_plan(&x.m)->last] = 1e32f;
+    assert_int_equal(task_series.verify(&x.m, 1, x.state, &err), RNND_CORRUPT);
+    floats[series_plan(&x.m)->last] = 0;
     floats[series_plan(&x.m)->gap] = -1;
-    assert_int_equal(task_series.verify(&x.m, x.state, &err), RNND_CORRUPT);
+    assert_int_equal(task_series.verify(&x.m, 1, x.state, &err), RNND_CORRUPT);
     close_fixture(&x);
 }
 

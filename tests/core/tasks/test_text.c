@@ -89,9 +89,37 @@ static void networks_that_do_not_fit_are_refused(void **unused)
     fake_text_close(&f);
 }
 
+/* Parts that no text leaves in a state. */
+static void strange_states(void **unused)
+{
+    (void)unused;
+    struct fake_text f;
+    rnnd_error err = {0};
+    float logits[256];
+    fake_text_open(&f, &byte_texts);
+    struct text_state *s = (struct text_state *)model_task_state(&f.model, f.state), kept = *s;
+    assert_int_equal(task_text.verify(&f.model, 0, s, &err), RNND_OK);
+    s->last[255] = 1e-9f;
+    assert_int_equal(task_text.verify(&f.model, 0, s, &err), RNND_CORRUPT);
+    s->last[255] = 0;
+    fake_text_step(&f, 7, 0, logits);
+    assert_int_equal(task_text.verify(&f.model, 1, s, &err), RNND_OK);
+    s->has_last = 2;
+    assert_int_equal(task_text.verify(&f.model, 1, s, &err), RNND_CORRUPT);
+    s->has_last = 1;
+    s->rng.increment = kept.rng.increment + 1;
+    assert_int_equal(task_text.verify(&f.model, 1, s, &err), RNND_CORRUPT);
+    s->rng = kept.rng;
+    s->last[3] = NAN;
+    assert_int_equal(task_text.verify(&f.model, 1, s, &err), RNND_CORRUPT);
+    assert_non_null(strstr(err.message, "logit 3"));
+    fake_text_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(ids_are_whole_and_inside), cmocka_unit_test(info_and_state),
-                                       cmocka_unit_test(networks_that_do_not_fit_are_refused)};
+                                       cmocka_unit_test(networks_that_do_not_fit_are_refused),
+                                       cmocka_unit_test(strange_states)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
