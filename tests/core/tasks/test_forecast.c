@@ -385,30 +385,6 @@ static void refusals(void **state)
     rnnd_model_close(m);
 }
 
-static void every_allocation_may_fail(void **state)
-{
-    (void)state;
-    rnnd_model *m = open_model(2, 0.5, 4.0, three, "");
-    struct session s;
-    open_session(&s, m);
-    feed_random(&s, 6);
-    const rnnd_forecast_params p = { .horizon = 5, .quantiles = asked, .quantile_count = 9, .samples = 3 };
-    rnnd_code code = RNND_NO_MEMORY;
-    size_t n = 0;
-    while (code == RNND_NO_MEMORY && n < 100) {
-        rnnd_forecast *f;
-        rnnd_error err;
-        mem_fail_at(++n);
-        code = rnnd_forecast_open(m, s.state, &p, &f, &err);
-        mem_fail_at(0);
-        rnnd_forecast_close(f);
-    }
-    assert_int_equal(code, RNND_OK);
-    assert_true(n > 5);
-    close_session(&s);
-    rnnd_model_close(m);
-}
-
 /* Heads so large that the logarithmic channel overflows: an error that names the step, never a NaN or infinity. */
 static void nothing_infinite_comes_out(void **state)
 {
@@ -438,6 +414,41 @@ static void nothing_infinite_comes_out(void **state)
     rnnd_model_close(m);
 }
 
+/* Whichever allocation of opening fails, it is an error; working and reading take none. */
+static void every_allocation_fails(void **unused)
+{
+    (void)unused;
+    rnnd_model *m = open_model(2, 1, 0.3, three, "");
+    struct session s;
+    open_session(&s, m);
+    feed_random(&s, PERIOD + 2);
+    static const float levels[] = {0.1f, 0.9f};
+    const rnnd_forecast_params p = {5, levels, 2, 3, 7};
+    float mean[5 * C], quantiles[2 * 5 * C], samples[3 * 5 * C];
+    const rnnd_forecast_out out = {mean, quantiles, samples};
+    rnnd_forecast *f = NULL;
+    size_t n = 1;
+    for (; n < 100; n++) {
+        rnnd_error err = {0};
+        mem_fail_at(n);
+        rnnd_code code = rnnd_forecast_open(m, s.state, &p, &f, &err);
+        mem_fail_at(0);
+        if (!code) break;
+        assert_int_equal(code, RNND_NO_MEMORY);
+        assert_int_equal(err.code, RNND_NO_MEMORY);
+        assert_null(f);
+    }
+    assert_in_range(n, 8, 20);
+    mem_fail_at(1);
+    for (bool done = false; !done;)
+        assert_int_equal(rnnd_forecast_work(f, s.ws, 2, &done, NULL), RNND_OK);
+    assert_int_equal(rnnd_forecast_read(f, &out, NULL), RNND_OK);
+    assert_int_equal(mem_fail_at(0), 0);
+    rnnd_forecast_close(f);
+    close_session(&s);
+    rnnd_model_close(m);
+}
+
 int main(void)
 {
     const char *given = getenv("RNND_SEED");
@@ -448,8 +459,7 @@ int main(void)
         cmocka_unit_test(quantiles_never_cross), cmocka_unit_test(batches_and_blobs_change_nothing),
         cmocka_unit_test(samples_by_seed_not_by_slice), cmocka_unit_test(samples_follow_the_quantiles),
         cmocka_unit_test(beyond_the_horizon), cmocka_unit_test(missing_is_the_own_median), cmocka_unit_test(refusals),
-        cmocka_unit_test(every_allocation_may_fail),
-        cmocka_unit_test(nothing_infinite_comes_out),
+        cmocka_unit_test(nothing_infinite_comes_out), cmocka_unit_test(every_allocation_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
