@@ -124,32 +124,41 @@ static void break_stream(struct steps_call *c)
     call_free(c);
 }
 
-/* Sends what is ready and has room. The call is gone after this where everything has been sent. */
+/* No memory for a piece: what follows would be a hole in the stream. */
+static void fail_stream(struct steps_call *c)
+{
+    http_stream_abort(c->r);
+    c->r = NULL;
+    if (c->finished) call_free(c);
+    else stepping_cancel(&c->s);
+}
+
+/* Sends what is ready and has room. The call may be gone after this. */
 static void pump(struct steps_call *c)
 {
     struct json_out o;
     size_t ready = atomic_load_explicit(&c->s.ready, memory_order_acquire);
-    bool failed = c->finished && c->s.code != RNND_OK;
     json_out_init(&o);
     open_stream(c);
-    while (c->sent < ready && !http_stream_full(c->r)) {
+    while (c->sent < ready && !o.failed && !http_stream_full(c->r)) {
         json_out_reset(&o);
         for (; c->sent < ready && o.bytes < WRITE_BYTES; c->sent++)
             if (c->format != REPLY_EVENTS || stepping_row_step(&c->s, c->sent) > c->after) put_piece(&o, c, c->sent);
-        if (o.failed) failed = true;
-        if (o.failed) break;
-        if (o.bytes) http_stream_write(c->r, o.data, o.bytes);
+        if (o.bytes && !o.failed) http_stream_write(c->r, o.data, o.bytes);
     }
-    bool complete = c->finished && !failed && c->sent == ready;
-    if (complete) {
+    bool broken = c->finished && c->s.code != RNND_OK, complete = c->finished && !broken && c->sent == ready;
+    if (complete && !o.failed) {
         json_out_reset(&o);
         put_end(&o, c);
-        failed = o.failed;
-        if (!failed) http_stream_write(c->r, o.data, o.bytes);
+        if (!o.failed) http_stream_write(c->r, o.data, o.bytes);
     }
+    bool failed = o.failed;
     json_out_free(&o);
-    if (failed && c->finished) break_stream(c);
-    else if (complete) {
+    if (failed) {
+        fail_stream(c);
+    } else if (broken) {
+        break_stream(c);
+    } else if (complete) {
         http_stream_close(c->r);
         call_free(c);
     }

@@ -100,7 +100,8 @@ static bool can_replay(const struct session *x)
  *   step n = before the last request       replay            step_conflict
  *   any other n                            step_conflict     step_conflict
  *   no n, key as last                      replay            MISMATCH
- *   no n, another key or none              run; a replay if the client says it is a retry    run
+ *   no n, another key                      run               run
+ *   no n, no key                           run; a replay if the client says it is a retry    run
  * A known key with another body is MISMATCH with a step too. */
 rnnd_code session_begin(struct session_turn *turn, const struct session_request *request, void *state, bool *replayed,
                         rnnd_error *err)
@@ -135,8 +136,8 @@ rnnd_code session_begin(struct session_turn *turn, const struct session_request 
                                "the request of this Idempotency-Key was run, but session %s no longer keeps the state "
                                "before it; it is at step %llu", x->id, (unsigned long long)step_of(x));
         replay = true;
-    } else if (request->is_retry && same_body && can_replay(x)) {
-        replay = !request->idempotency_key;
+    } else {
+        replay = request->is_retry && !request->idempotency_key && same_body && can_replay(x);
     }
     memcpy(state, replay ? x->kept[x->kept_count - 1].state : x->state, x->state_bytes);
     *replayed = replay;

@@ -18,6 +18,7 @@
 #include "server/engine/sessions_private.h"
 
 #define ID_MAX 128
+#define TTL_LEAST_S 1e-3 /* less would be lost when it is added to the clock, and a busy session due for ever */
 #define ID_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~:-"
 
 static uint64_t hash_id(const struct sessions *s, const char *id)
@@ -344,6 +345,7 @@ rnnd_code sessions_create(struct sessions *s, const char *id, struct model *mode
     x->model = model;
     x->id_hash = hash;
     x->ttl_s = ttl_s > 0 ? ttl_s : s->options.ttl_s;
+    if (x->ttl_s < TTL_LEAST_S) x->ttl_s = TTL_LEAST_S;
     x->heap_key = x->expires = s->now + x->ttl_s;
     x->state_bytes = state_bytes;
     x->state = malloc(state_bytes ? state_bytes : 1);

@@ -665,6 +665,25 @@ static void a_hundred_thousand_sessions(void **unused)
     assert_int_equal(model->sessions, 0);
 }
 
+/* A life shorter than the clock can tell, of a session that is busy when its time comes: the sweep has to end. */
+static void the_shortest_life_ends_too(void **unused)
+{
+    struct sessions *s = start(1 << 20, 8);
+    struct session_turn turn = {.ready = nothing};
+    struct session *x;
+    (void)unused;
+    assert_int_equal(sessions_create(s, "short", model, 1e-30, NULL, &x, NULL), RNND_OK);
+    session_wait(s, x, &turn);
+    alarm(20);
+    for (double now = 5000; now < 5003; now++) sessions_every_second(s, now);
+    alarm(0);
+    assert_int_equal(sessions_find(s, "short", &x, NULL, NULL, NULL), RNND_OK);
+    session_leave(s, &turn);
+    sessions_every_second(s, 5004);
+    assert_int_equal(sessions_find(s, "short", &x, NULL, NULL, NULL), RNND_GONE);
+    sessions_stop(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -677,6 +696,7 @@ int main(void)
         cmocka_unit_test(a_busy_session_dies_when_its_request_is_done),
         cmocka_unit_test(ids),
         cmocka_unit_test(idle_sessions_time_out),
+        cmocka_unit_test(the_shortest_life_ends_too),
         cmocka_unit_test(dead_ids_are_forgotten_and_live_again),
         cmocka_unit_test(the_least_recently_used_make_room),
         cmocka_unit_test(kept_states_count_and_give_way),
