@@ -110,12 +110,13 @@ static size_t put_safe(char *out, size_t room, const char *text)
 
 static void request_text(const struct http_record *r)
 {
-    char now[40], path[512], id[160], line[1024];
+    char now[40], method[64], path[512], id[160], line[1024];
     format_time(now);
+    put_safe(method, sizeof method, r->method ? r->method : "-");
     put_safe(path, sizeof path, r->path ? r->path : "-");
     put_safe(id, sizeof id, r->request_id ? r->request_id : "-");
-    int n = snprintf(line, sizeof line, "%s %s %s %d %.3f ms %zu B %s%s\n", now, r->method ? r->method : "-", path,
-                     r->status, r->seconds * 1e3, r->bytes_out, id, r->client_gone ? " client gone" : "");
+    int n = snprintf(line, sizeof line, "%s %s %s %d %.3f ms %zu B %s%s\n", now, method, path, r->status,
+                      r->seconds * 1e3, r->bytes_out, id, r->client_gone ? " client gone" : "");
     if (n > 0) put(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
 

@@ -20,29 +20,11 @@ uint64_t app_hash(const void *data, size_t bytes, uint64_t seed)
 
 /* ---- errors ---------------------------------------------------------------------------------------------------- */
 
-static const char *error_type(int status)
-{
-    switch (status) {
-    case 401: return "authentication_error";
-    case 403: return "permission_error";
-    case 404: case 410: return "not_found_error";
-    case 429: return "rate_limit_error";
-    default: return status >= 500 ? "server_error" : "invalid_request_error";
-    }
-}
-
 void app_put_error(struct json_out *o, int status, const char *code, const char *param, const char *message,
                    const char *reason, uint64_t last_step)
 {
     json_open(o, '{');
-    json_put_key(o, "message");
-    json_put_text(o, message);
-    json_put_key(o, "type");
-    json_put_text(o, error_type(status));
-    json_put_key(o, "param");
-    json_put_text(o, param && *param ? param : NULL);
-    json_put_key(o, "code");
-    json_put_text(o, code);
+    http_put_error(o, status, code, param, message);
     if (reason) {
         json_put_key(o, "reason");
         json_put_text(o, reason);

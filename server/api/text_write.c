@@ -517,16 +517,8 @@ void text_write_error(struct text_request *q)
     json_append(o, "data: ", 6);
     json_open(o, '{');
     json_put_key(o, "error");
-    json_open(o, '{');
-    json_put_key(o, "message");
-    json_put_text(o, q->error.message);
-    json_put_key(o, "type");
-    json_put_text(o, status >= 500 ? "server_error" : "invalid_request_error");
-    json_put_key(o, "param");
-    json_put_text(o, *q->error.param ? q->error.param : NULL);
-    json_put_key(o, "code");
-    json_put_text(o, q->error_code ? q->error_code : rnnd_code_name(q->error.code));
-    json_close(o, '}');
+    app_put_error(o, status, q->error_code ? q->error_code : rnnd_code_name(q->error.code), q->error.param,
+                  q->error.message, NULL, 0);
     json_close(o, '}');
     json_append(o, "\n\n", 2);
     q->http = NULL;

@@ -68,6 +68,18 @@ static const char *error_type(int status)
     return status >= 500 ? "server_error" : "invalid_request_error";
 }
 
+void http_put_error(struct json_out *o, int status, const char *code, const char *param, const char *message)
+{
+    json_put_key(o, "message");
+    json_put_text(o, message);
+    json_put_key(o, "type");
+    json_put_text(o, error_type(status));
+    json_put_key(o, "param");
+    json_put_text(o, param && *param ? param : NULL);
+    json_put_key(o, "code");
+    json_put_text(o, code);
+}
+
 /* The error as the answer, whoever holds the request. */
 void answer_error(struct http_request *r, int status, const char *code, const char *param, const char *sentence)
 {
@@ -77,14 +89,7 @@ void answer_error(struct http_request *r, int status, const char *code, const ch
     json_open(&o, '{');
     json_put_key(&o, "error");
     json_open(&o, '{');
-    json_put_key(&o, "message");
-    json_put_text(&o, sentence);
-    json_put_key(&o, "type");
-    json_put_text(&o, error_type(status));
-    json_put_key(&o, "param");
-    json_put_text(&o, param && *param ? param : NULL);
-    json_put_key(&o, "code");
-    json_put_text(&o, code);
+    http_put_error(&o, status, code, param, sentence);
     json_close(&o, '}');
     json_close(&o, '}');
     if (status == 409 || status == 410 || status == 412) http_add_header(r, "x-should-retry", "false");

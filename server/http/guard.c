@@ -141,13 +141,16 @@ static bool is_loopback(const char *text, size_t bytes)
            same_host(text, bytes, name);
 }
 
-static bool host_allowed(const struct http_server *s, const char *text, size_t bytes)
+bool guard_host_allowed(const struct http_server *s, const char *text, size_t bytes)
 {
+    char bound[128];
+
     if (same_host(text, bytes, "localhost") || is_loopback(text, bytes)) return true;
     for (char **h = s->hosts; *h; h++)
         if (strcmp(*h, "*") == 0 || same_host(text, bytes, *h)) return true;
     if (strcmp(s->bound_host, "0.0.0.0") == 0 || strcmp(s->bound_host, "::") == 0) return false;
-    return same_host(text, bytes, s->bound_host); /* the address it was told to listen on */
+    snprintf(bound, sizeof bound, strchr(s->bound_host, ':') ? "[%s]" : "%s", s->bound_host);
+    return same_host(text, bytes, bound); /* the address it was told to listen on */
 }
 
 static bool check_host(struct http_request *r, const char *host, size_t bytes)
@@ -156,7 +159,7 @@ static bool check_host(struct http_request *r, const char *host, size_t bytes)
 
     if (!host) return true; /* HTTP/1.0 */
     if (bytes == 0) return refuse(r, 400, "bad_host", "the Host header is empty");
-    if (host_allowed(r->server, host, bytes)) return true;
+    if (guard_host_allowed(r->server, host, bytes)) return true;
     snprintf(sentence, sizeof sentence,
              "this server does not answer to the host '%.*s'; wanted localhost, a loopback address or an allowed host",
              (int)(bytes < 80 ? bytes : 80), host);
@@ -196,7 +199,6 @@ bool guard_check(struct http_request *r, const char *version)
     if (seen.hosts > 1) return refuse_framing(r, 400, "bad_host", "the request has more than one Host header");
     if (!seen.hosts && !r->old) return refuse_framing(r, 400, "bad_host", "the request has no Host header");
     if (!check_size(r, &seen)) return false;
-    if (strstr(r->target, "%00")) r->target_error = "%00";
     if (r->target_error) {
         snprintf(sentence, sizeof sentence, "the request's path or query holds %s", r->target_error);
         return refuse(r, 400, "bad_path", sentence);

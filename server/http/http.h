@@ -81,6 +81,10 @@ void http_answer(struct http_request *r, int status, const char *content_type, c
 void http_error(struct http_request *r, int status, const char *code, const char *param, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* The four members of such an error object, for one that is part of an answer; param "" or NULL -> null. */
+struct json_out;
+void http_put_error(struct json_out *o, int status, const char *code, const char *param, const char *message);
+
 /* A body in pieces (SSE, NDJSON): chunked, each write leaves as it comes. */
 void http_stream_open(struct http_request *r, int status, const char *content_type);
 void http_stream_write(struct http_request *r, const void *data, size_t bytes);

@@ -43,10 +43,8 @@ struct http_request {
     char *target, *path;            /* as sent; decoded, without query */
     const char *authority;          /* of an absolute-form target, within `target`, authority_bytes long */
     size_t authority_bytes;
-    const char *raw_query;          /* within target, or NULL */
     struct pair *query;
     size_t query_count;
-    bool query_parsed;
     const char *target_error;       /* why the target is refused, or NULL */
     char method[24];
     bool head, old;                 /* HEAD; HTTP/1.0 */
@@ -126,12 +124,13 @@ void request_let_go(struct http_request *r);             /* the application no l
 void request_free(struct http_request *r);
 
 /* url.c */
-void url_parse(struct http_request *r);                  /* target -> path, raw_query, authority, target_error */
+void url_parse(struct http_request *r);                  /* target -> path, query, authority, target_error */
 void url_free(struct http_request *r);
 
 /* guard.c: false after preparing the refusal. May set r->close_connection: nothing more is read from it. */
 bool guard_check(struct http_request *r, const char *version);
 bool guard_preflight(struct http_request *r);            /* true: it was one and has its answer */
+bool guard_host_allowed(const struct http_server *s, const char *text, size_t bytes); /* HOST or HOST:PORT */
 
 /* answer.c */
 void answer_error(struct http_request *r, int status, const char *code, const char *param, const char *sentence);

@@ -48,6 +48,38 @@ static bool has_dot_segment(const char *path)
     return false;
 }
 
+/* The query's pairs, all in one block; NULL or what is wrong. Pairs beyond QUERY_MOST are left out. */
+static const char *parse_query(struct http_request *r, const char *p)
+{
+    const char *wrong = NULL;
+    size_t n = 1;
+    char *text;
+
+    if (!*p) return NULL;
+    for (const char *q = p; *q && n < QUERY_MOST; q++) n += *q == '&';
+    r->query = calloc(n, sizeof *r->query);
+    text = malloc(strlen(p) + n + 2); /* each '=' or '&' makes room for one terminator, n more for bare names */
+    if (!r->query || !text) {
+        free(text);
+        return "more than the memory left";
+    }
+    while (!wrong && r->query_count < n) {
+        size_t bytes = strcspn(p, "&"), name = strcspn(p, "=&");
+        struct pair *pair = &r->query[r->query_count++];
+        pair->name = text;
+        wrong = decode(text, p, name, true);
+        if (wrong) break;
+        text += strlen(text) + 1;
+        pair->value = text;
+        *text = 0;
+        if (name < bytes) wrong = decode(text, p + name + 1, bytes - name - 1, true);
+        if (wrong || !p[bytes]) break;
+        text += strlen(text) + 1;
+        p += bytes + 1;
+    }
+    return wrong;
+}
+
 void url_parse(struct http_request *r)
 {
     const char *path = r->target, *end;
@@ -58,55 +90,22 @@ void url_parse(struct http_request *r)
         path = r->authority + r->authority_bytes;
     }
     end = path + strcspn(path, "?");
-    if (*end) r->raw_query = end + 1;
     r->path = malloc((size_t)(end - path) + 2);
     if (!r->path) {
         r->target_error = "more than the memory left";
         return;
     }
-    if (end == path && r->authority) { /* http://host */
-        memcpy(r->path, "/", 2);
-        return;
-    }
-    r->target_error = decode(r->path, path, (size_t)(end - path), false);
+    if (end == path && r->authority) memcpy(r->path, "/", 2); /* http://host */
+    else r->target_error = decode(r->path, path, (size_t)(end - path), false);
     if (r->target_error) memcpy(r->path, "/", 2);
     else if (*r->path != '/' && strcmp(r->path, "*") != 0) r->target_error = "a path that does not begin with '/'";
     else if (strchr(path, '#')) r->target_error = "'#'";
     else if (has_dot_segment(r->path)) r->target_error = "a '.' or '..' segment";
-}
-
-static void parse_query(struct http_request *r)
-{
-    const char *p = r->raw_query;
-    size_t n = 1;
-    char *text;
-
-    r->query_parsed = true;
-    if (!p || !*p) return;
-    for (const char *q = p; *q && n < QUERY_MOST; q++) n += *q == '&';
-    r->query = calloc(n, sizeof *r->query);
-    text = malloc(strlen(p) + n + 2);
-    if (!r->query || !text) {
-        free(text);
-        return;
-    }
-    while (r->query_count < n) {
-        size_t bytes = strcspn(p, "&"), name = strcspn(p, "=&");
-        struct pair *pair = &r->query[r->query_count++];
-        pair->name = text;
-        if (decode(text, p, name, true)) *text = 0;
-        text += strlen(text) + 1;
-        pair->value = text;
-        if (name >= bytes || decode(text, p + name + 1, bytes - name - 1, true)) *text = 0;
-        text += strlen(text) + 1;
-        if (!p[bytes]) break;
-        p += bytes + 1;
-    }
+    else if (*end) r->target_error = parse_query(r, end + 1);
 }
 
 const char *http_query(const struct http_request *r, const char *name)
 {
-    if (!r->query_parsed) parse_query((struct http_request *)r); /* the rest of the request stays as it is */
     for (size_t i = 0; i < r->query_count; i++)
         if (strcmp(r->query[i].name, name) == 0) return r->query[i].value;
     return NULL;
