@@ -33,7 +33,7 @@ struct fixture {
     pthread_t worker;
     bool worker_started;
     struct http_request *held;                    /* loop thread: answered by /release */
-    atomic_int client_gone, deadlines, finished, last_status, gone_records, full_seen, rooms;
+    atomic_int handled, client_gone, deadlines, finished, last_status, gone_records, full_seen, rooms;
 };
 
 static void release(struct http_call *call)
@@ -102,6 +102,7 @@ static void handle(void *context, struct http_request *r)
     struct fixture *f = context;
     const char *path = http_path(r);
 
+    atomic_fetch_add(&f->handled, 1);
     http_on_gone(r, gone, f);
     if (strcmp(path, "/defer") == 0) {
         f->deferred[f->deferred_count++] = r;
@@ -335,7 +336,7 @@ static void a_client_that_leaves(void **unused)
     int fd = dial(f);
 
     socket_say(fd, GET("/hang"));
-    usleep(50000);
+    wait_for(&f->handled, 1);
     close(fd);
     wait_for(&f->client_gone, 1);
     fd = dial(f);
@@ -354,7 +355,7 @@ static void a_client_that_leaves(void **unused)
 
     fd = dial(f); /* nobody asked to be told: the holder's answer goes nowhere */
     socket_say(fd, GET("/hold"));
-    usleep(50000);
+    wait_for(&f->handled, 4);
     close(fd);
     wait_for(&f->gone_records, 4);
     assert_int_equal(http_in_flight(f->http), 1);
