@@ -8,6 +8,8 @@
 
 #include <xxhash.h>
 
+#include "server/engine/fail.h"
+
 const char *app_mode_name(rnnd_mode mode)
 {
     return mode == RNND_SLIDING ? "sliding" : "carry";
@@ -185,6 +187,12 @@ struct model *app_model(struct app *app, struct http_request *r, const struct js
 }
 
 /* ---- sessions --------------------------------------------------------------------------------------------------- */
+
+void app_session_ended(rnnd_error *err, const char *reason, uint64_t last_step)
+{
+    engine_fail(err, RNND_GONE, "session", "the session ended (%s) at step %llu while this request waited", reason,
+                (unsigned long long)last_step);
+}
 
 void app_answer_ended(struct http_request *r, const char *message, const char *reason, uint64_t last_step)
 {

@@ -45,6 +45,8 @@ struct json_doc *app_json_body(struct app *app, struct http_request *r);
 struct model *app_model(struct app *app, struct http_request *r, const struct json *object, int task);
 /* The session of a path part or body; answers 404 (printing the create line) or 410 itself, NULL then. */
 struct session *app_session(struct app *app, struct http_request *r, const char *id);
+/* The error of a request whose session ended while it waited for its turn. */
+void app_session_ended(rnnd_error *err, const char *reason, uint64_t last_step);
 /* 410 for a session that ended: {"error":{..,"reason","last_step"}}. */
 void app_answer_ended(struct http_request *r, const char *message, const char *reason, uint64_t last_step);
 /* step, Idempotency-Key, x-stainless-retry-count and the body's hash; answers 400 itself, false then. */

@@ -1,4 +1,4 @@
-/* base64.c -- base64 to bytes. */
+/* base64.c -- base64 to bytes and back. */
 #include "server/api/base64.h"
 
 #include <stdint.h>
@@ -25,4 +25,26 @@ bool base64_read(const char *text, size_t bytes, unsigned char *out, size_t *out
     }
     *out_bytes = n;
     return bytes % 4 != 1;
+}
+
+size_t base64_bytes(size_t bytes)
+{
+    return (bytes + 2) / 3 * 4;
+}
+
+size_t base64_write(const unsigned char *data, size_t bytes, char *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t n = 0;
+    for (size_t i = 0; i < bytes; i += 3) {
+        size_t left = bytes - i;
+        uint32_t v = (uint32_t)data[i] << 16;
+        if (left > 1) v |= (uint32_t)data[i + 1] << 8;
+        if (left > 2) v |= data[i + 2];
+        out[n++] = digits[v >> 18];
+        out[n++] = digits[v >> 12 & 63];
+        out[n++] = left > 1 ? digits[v >> 6 & 63] : '=';
+        out[n++] = left > 2 ? digits[v & 63] : '=';
+    }
+    return n;
 }

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "server/api/handlers.h"
-#include "server/api/text.h"
+#include "server/api/random.h"
 #include "server/engine/stats.h"
 
 #define SLICE_ROWS 256 /* forecast steps between two looks at the queue */
@@ -210,10 +210,7 @@ static void turn_refused(struct session_turn *turn, const char *reason, uint64_t
     struct forecast_request *q = request_of(turn);
 
     q->in_line = false;
-    q->error = (rnnd_error){.code = RNND_GONE, .param = "session"};
-    snprintf(q->error.message, sizeof q->error.message,
-             "the session ended while this request waited for it: %s, at step %llu",
-             reason, (unsigned long long)last_step);
+    app_session_ended(&q->error, reason, last_step);
     q->ended = reason;
     q->ended_step = last_step;
     end(q);
@@ -313,7 +310,7 @@ void post_forecast(struct app *app, struct http_request *r)
     q->app = app;
     q->http = r;
     q->created = (int64_t)time(NULL);
-    text_make_id(q->id, sizeof q->id, "fc-");
+    random_id(q->id, sizeof q->id, "fc-");
     if (!read_request(q)) {
         request_free(q);
         return;

@@ -217,19 +217,7 @@ void forecast_answer(struct forecast_request *q)
         else json_put_raw(&o, item->out.data, item->out.bytes);
     }
     json_close(&o, ']');
-    if (*q->session_id) {
-        json_put_key(&o, "session");
-        json_open(&o, '{');
-        json_put_key(&o, "id");
-        json_put_text(&o, q->session_id);
-        json_put_key(&o, "step");
-        json_put_int(&o, (int64_t)q->session_step);
-        if (q->replayed) {
-            json_put_key(&o, "replayed");
-            json_put_bool(&o, true);
-        }
-        json_close(&o, '}');
-    }
+    if (*q->session_id) session_use_put(&o, q->session_id, q->session_step, q->replayed);
     json_close(&o, '}');
     q->http = NULL;
     app_answer_json(r, 200, &o);

@@ -42,7 +42,22 @@ struct session *session_use(struct app *app, struct http_request *r, const char 
     }
     sessions_view(x, &view);
     if (view.model == model) return x;
-    http_error(r, 409, "model_mismatch", "model", "session %s runs %s, the request is for %s", id, view.model->name,
+    http_error(r, 422, "model_mismatch", "model", "session %s runs %s, the request is for %s", id, view.model->name,
                model->name);
     return NULL;
+}
+
+void session_use_put(struct json_out *o, const char *id, uint64_t step, bool replayed)
+{
+    json_put_key(o, "session");
+    json_open(o, '{');
+    json_put_key(o, "id");
+    json_put_text(o, id);
+    json_put_key(o, "step");
+    json_put_int(o, (int64_t)step);
+    if (replayed) {
+        json_put_key(o, "replayed");
+        json_put_bool(o, true);
+    }
+    json_close(o, '}');
 }

@@ -49,10 +49,9 @@ static void act_ready(struct session_turn *turn)
 static void act_refused(struct session_turn *turn, const char *reason, uint64_t last_step)
 {
     struct turn_call *c = (struct turn_call *)turn;
-    char message[160];
-    snprintf(message, sizeof message, "the session ended (%s) at step %llu while this request waited", reason,
-             (unsigned long long)last_step);
-    app_answer_ended(c->r, message, reason, last_step);
+    rnnd_error err;
+    app_session_ended(&err, reason, last_step);
+    app_answer_ended(c->r, err.message, reason, last_step);
     turn_free(c);
 }
 
@@ -379,12 +378,12 @@ static void act_get_state(struct turn_call *c, struct session *x)
     free(blob);
 }
 
-/* If-Match: "*", or a list of quoted digests one of which is the current state's. */
+/* If-Match: *, or a list of quoted digests one of which is the current state's. */
 static bool matches(const char *if_match, uint64_t digest)
 {
     char own[24];
     snprintf(own, sizeof own, "\"%016llx\"", (unsigned long long)digest);
-    return !if_match || strchr(if_match, '*') || strstr(if_match, own);
+    return !if_match || !strcmp(if_match, "*") || strstr(if_match, own);
 }
 
 static void act_put_state(struct turn_call *c, struct session *x)

@@ -167,8 +167,7 @@ static void turn_refused(struct session_turn *turn, const char *reason, uint64_t
     s->in_line = false;
     s->reason = reason;
     s->last_step = last_step;
-    engine_fail(&s->error, RNND_GONE, "session", "the session ended (%s) at step %llu while this request waited",
-                reason, (unsigned long long)last_step);
+    app_session_ended(&s->error, reason, last_step);
     finish(s, RNND_GONE, "session_expired");
 }
 

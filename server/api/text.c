@@ -4,49 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
+#include "server/api/random.h"
+#include "server/engine/fail.h"
 #include "server/engine/stats.h"
 
 #define QUIET_S 10.0       /* a stream without a chunk for so long gets a comment line */
 #define CHOICES_LIMIT 1024 /* prompts x best_of of one request */
 
 /* ---- small things ------------------------------------------------------------------------------------------------ */
-
-uint64_t text_random(void)
-{
-    uint64_t v = 0;
-    char *to = (char *)&v;
-    for (size_t have = 0; have < sizeof v;) {
-        ssize_t n = getrandom(to + have, sizeof v - have, 0);
-        if (n > 0) have += (size_t)n;
-    }
-    return v;
-}
-
-/* splitmix64's finalizer over both: well spread, the same everywhere */
-uint64_t text_mix(uint64_t a, uint64_t b)
-{
-    uint64_t z = a + 0x9E3779B97F4A7C15u * (b + 1);
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
-}
-
-void text_make_id(char *out, size_t cap, const char *prefix)
-{
-    snprintf(out, cap, "%s%016llx%08llx", prefix, (unsigned long long)text_random(),
-             (unsigned long long)(text_random() & 0xFFFFFFFFu));
-}
-
-static rnnd_code fail(rnnd_error *err, rnnd_code code, const char *param, const char *sentence)
-{
-    err->code = code;
-    snprintf(err->param, sizeof err->param, "%s", param);
-    snprintf(err->message, sizeof err->message, "%s", sentence);
-    return code;
-}
 
 rnnd_code text_tokenize(const struct model *m, const char *text, size_t bytes, size_t limit, struct text_prompt *out,
                         rnnd_error *err)
@@ -61,15 +28,12 @@ rnnd_code text_tokenize(const struct model *m, const char *text, size_t bytes, s
         code = RNND_OK;
     } else {
         out->ids = malloc((bytes ? bytes : 1) * sizeof *out->ids); /* a token has a byte at least */
-        if (!out->ids) return fail(err, RNND_NO_MEMORY, "prompt", "no memory for the tokens of this text");
+        if (!out->ids) return engine_fail(err, RNND_NO_MEMORY, "prompt", "no memory for the tokens of this text");
         code = rnnd_tokenize(m->handle, text, bytes, out->ids, bytes, &count, err);
     }
-    if (code == RNND_OK && count > limit) {
-        code = fail(err, RNND_TOO_LARGE, "prompt", "");
-        snprintf(err->message, sizeof err->message, "the text has %zu tokens or more; a request may feed %zu steps",
-                 count,
-                 limit);
-    }
+    if (code == RNND_OK && count > limit)
+        code = engine_fail(err, RNND_TOO_LARGE, "prompt",
+                           "the text has %zu tokens or more; a request may feed %zu steps", count, limit);
     if (code != RNND_OK) {
         free(out->ids);
         out->ids = NULL;
@@ -129,7 +93,7 @@ struct text_request *text_open(struct app *app, struct http_request *r, const st
     q->shape = shape;
     q->created = (int64_t)time(NULL);
     json_out_init(&q->out);
-    text_make_id(q->id, sizeof q->id, shape->id_prefix);
+    random_id(q->id, sizeof q->id, shape->id_prefix);
     q->doc = app_json_body(app, r);
     if (!q->doc) goto out;
     q->body = json_root(q->doc);
@@ -202,7 +166,7 @@ static rnnd_code choice_output(struct job *j, const float *row, rnnd_error *err)
     rnnd_generation_output(c->generation, row);
     j->tokens++;
     if (!text_piece_take(c, &c->ready, &something) || rnnd_generation_finish(c->generation) == RNND_FAILED)
-        return fail(err, RNND_NO_MEMORY, "", "no memory for the generated text");
+        return engine_fail(err, RNND_NO_MEMORY, "", "no memory for the generated text");
     if (c->request->settings.stream && something) batch_notify(j);
     return RNND_OK;
 }
@@ -241,7 +205,7 @@ static void choice_done(struct job *j)
     } else if (q->http && !q->failed) {
         if (!text_piece_take(c, &c->ready, &something)) {
             rnnd_error err = {0};
-            fail(&err, RNND_NO_MEMORY, "", "no memory for the generated text");
+            engine_fail(&err, RNND_NO_MEMORY, "", "no memory for the generated text");
             set_failure(q, &err, NULL);
             text_cancel(q);
         } else {
@@ -273,7 +237,7 @@ static rnnd_code open_choice(struct text_request *q, struct text_choice *c, uint
     p.score_prompt = s->echo && s->logprobs;
     p.sampling = s->sampling;
     p.sampling.seeded = s->has_seed || !q->kept_steps;
-    p.sampling.seed = k ? text_mix(seed, k) : seed;
+    p.sampling.seed = k ? random_mix(seed, k) : seed;
     return rnnd_generation_open(q->model->handle, &p, c->state, &c->generation, err);
 }
 
@@ -283,9 +247,9 @@ static uint64_t pick_seed(const struct text_request *q)
 {
     uint64_t seed = 0;
     if (q->settings.has_seed) return q->settings.seed;
-    if (!q->session) return text_random();
-    for (const char *p = q->session_id; *p; p++) seed = text_mix(seed, (unsigned char)*p);
-    return text_mix(seed, rnnd_state_digest(q->model->handle, q->choices[0].state));
+    if (!q->session) return random_u64();
+    for (const char *p = q->session_id; *p; p++) seed = random_mix(seed, (unsigned char)*p);
+    return random_mix(seed, rnnd_state_digest(q->model->handle, q->choices[0].state));
 }
 
 static void on_room(struct http_request *r, void *context)
@@ -366,10 +330,7 @@ static void turn_refused(struct session_turn *turn, const char *reason, uint64_t
     rnnd_error err = {0};
 
     q->in_line = false;
-    fail(&err, RNND_GONE, "session", "");
-    snprintf(err.message, sizeof err.message, "the session ended while this request waited for it: %s, at step %llu",
-             reason,
-             (unsigned long long)last_step);
+    app_session_ended(&err, reason, last_step);
     set_failure(q, &err, "session_expired");
     q->ended = reason;
     q->ended_step = last_step;
@@ -466,7 +427,7 @@ void text_every_second(struct app *app)
     for (struct text_request *q = app->streams; q; q = q->next_stream) {
         if (q->http && !q->failed && q->settings.max_tokens < 0 && http_draining(app->http)) {
             rnnd_error err = {0};
-            fail(&err, RNND_BUSY, "", "the server is ending");
+            engine_fail(&err, RNND_BUSY, "", "the server is ending");
             set_failure(q, &err, NULL);
             text_cancel(q);
         }

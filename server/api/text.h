@@ -121,13 +121,15 @@ void text_every_second(struct app *app);
 bool text_settings_read(struct text_request *q, bool chat);
 void text_settings_free(struct text_settings *s);
 
-/* text_write.c */
+/* text_piece.c */
 /* Drains the generation; *something: the piece is not empty now. False: no memory. */
 bool text_piece_take(struct text_choice *c, struct text_piece *into, bool *something);
 void text_piece_free(struct text_piece *p);
+/* text_logprobs.c */
 void text_put_token(struct json_out *o, const struct model *m, int32_t id); /* its text, or "bytes:\xe2" */
 void text_put_completion_logprobs(struct json_out *o, struct text_choice *c, const struct text_piece *piece);
 void text_put_chat_logprobs(struct json_out *o, struct text_choice *c, const struct text_piece *piece);
+/* text_write.c */
 void text_write_opening(struct text_request *q);
 void text_write_piece(struct text_choice *c);
 void text_write_finish(struct text_choice *c);
@@ -138,9 +140,5 @@ void text_answer(struct text_request *q);
 /* Ids of a text, owned; at most limit of them. */
 rnnd_code text_tokenize(const struct model *m, const char *text, size_t bytes, size_t limit, struct text_prompt *out,
                         rnnd_error *err);
-/* "cmpl-" and 24 random hex digits */
-void text_make_id(char *out, size_t cap, const char *prefix);
-uint64_t text_random(void);
-uint64_t text_mix(uint64_t a, uint64_t b);
 
 #endif

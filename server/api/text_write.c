@@ -1,265 +1,10 @@
-/* text_write.c -- how text answers look: pieces of text with their tokens, log-probabilities, chunks, usage. */
+/* text_write.c -- text answers whole and in chunks: choices, usage, session, the end of a stream. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "server/api/base64.h"
 #include "server/api/text.h"
-
-/* ---- pieces ------------------------------------------------------------------------------------------------------ */
-
-static bool grow(void **data, size_t *cap, size_t used, size_t more, size_t unit)
-{
-    size_t wanted = *cap ? *cap : 64;
-    if (more > SIZE_MAX / 4 / unit - used) return false;
-    while (wanted < used + more) wanted *= 2;
-    if (wanted == *cap) return true;
-    void *bigger = realloc(*data, wanted * unit);
-    if (!bigger) return false;
-    *data = bigger;
-    *cap = wanted;
-    return true;
-}
-
-static bool add_text(struct text_piece *p, const char *text, size_t bytes)
-{
-    void *data = p->text;
-    if (!grow(&data, &p->text_cap, p->bytes, bytes, 1)) return false;
-    p->text = data;
-    memcpy(p->text + p->bytes, text, bytes);
-    p->bytes += bytes;
-    return true;
-}
-
-static bool add_token(struct text_piece *p, const rnnd_token *t)
-{
-    void *tokens = p->tokens, *alternatives = p->alternatives;
-    if (!grow(&tokens, &p->token_cap, p->count, 1, sizeof *p->tokens)) return false;
-    p->tokens = tokens;
-    if (t->alternative_count) {
-        if (!grow(&alternatives, &p->alternative_cap, p->alternative_count, t->alternative_count,
-                  sizeof *p->alternatives))
-            return false;
-        p->alternatives = alternatives;
-        memcpy(p->alternatives + p->alternative_count, t->alternatives, t->alternative_count * sizeof *t->alternatives);
-    }
-    p->tokens[p->count++] =
-        (struct text_token){t->id, t->has_logprob, t->logprob, p->alternative_count, t->alternative_count};
-    p->alternative_count += t->alternative_count;
-    return true;
-}
-
-/* Called by whoever ticks; the lock keeps the loop thread from taking half of it. */
-bool text_piece_take(struct text_choice *c, struct text_piece *into, bool *something)
-{
-    const struct text_settings *s = &c->request->settings;
-    size_t bytes;
-    const char *text;
-    rnnd_token t;
-    bool ok = true;
-
-    pthread_mutex_lock(&c->lock);
-    while (ok && (text = rnnd_generation_text(c->generation, &bytes)) && bytes) ok = add_text(into, text, bytes);
-    while (ok && rnnd_generation_token(c->generation, &t)) {
-        if (t.has_logprob && !t.from_prompt) {
-            c->logprob_sum += (double)t.logprob;
-            c->logprob_count++;
-        }
-        if (s->logprobs) ok = add_token(into, &t);
-    }
-    *something = into->bytes || into->count;
-    pthread_mutex_unlock(&c->lock);
-    return ok;
-}
-
-void text_piece_free(struct text_piece *p)
-{
-    free(p->text);
-    free(p->tokens);
-    free(p->alternatives);
-    memset(p, 0, sizeof *p);
-}
-
-/* ---- tokens ------------------------------------------------------------------------------------------------------ */
-
-/* Whole UTF-8 characters only (RFC 3629, the table of well-formed byte sequences). */
-static bool is_utf8(const char *text, size_t bytes)
-{
-    const unsigned char *s = (const unsigned char *)text, *end = s + bytes;
-    while (s < end) {
-        unsigned char c = *s++, low = 0x80, high = 0xBF;
-        int more = c < 0x80 ? 0 : c < 0xC2 ? -1 : c < 0xE0 ? 1 : c < 0xF0 ? 2 : c < 0xF5 ? 3 : -1;
-        if (more < 0 || end - s < more) return false;
-        if (c == 0xE0) low = 0xA0;
-        if (c == 0xED) high = 0x9F;
-        if (c == 0xF0) low = 0x90;
-        if (c == 0xF4) high = 0x8F;
-        for (; more; more--, low = 0x80, high = 0xBF)
-            if (*s < low || *s++ > high) return false;
-    }
-    return true;
-}
-
-/* "bytes:\xe2\x80" names a token that is no text by itself; at most cap - 1 bytes of it. */
-static size_t name_bytes(char *out, size_t cap, const char *text, size_t bytes)
-{
-    static const char hex[] = "0123456789abcdef";
-    size_t n = 6;
-    memcpy(out, "bytes:", 6);
-    for (size_t i = 0; i < bytes && n + 5 <= cap; i++) {
-        unsigned char b = (unsigned char)text[i];
-        memcpy(out + n, "\\x", 2);
-        out[n + 2] = hex[b >> 4];
-        out[n + 3] = hex[b & 15];
-        n += 4;
-    }
-    out[n] = '\0';
-    return n;
-}
-
-void text_put_token(struct json_out *o, const struct model *m, int32_t id)
-{
-    size_t bytes = 0;
-    char name[256];
-    const char *text = rnnd_token_bytes(m->handle, id, &bytes);
-    if (text && is_utf8(text, bytes)) {
-        json_put_string(o, text, bytes);
-    } else {
-        bytes = name_bytes(name, sizeof name, text ? text : "", text ? bytes : 0);
-        json_put_string(o, name, bytes);
-    }
-}
-
-static void put_token_key(struct json_out *o, const struct model *m, int32_t id)
-{
-    size_t bytes = 0;
-    char name[256];
-    const char *text = rnnd_token_bytes(m->handle, id, &bytes);
-    if (text && is_utf8(text, bytes) && bytes < sizeof name && !memchr(text, '\0', bytes)) {
-        memcpy(name, text, bytes);
-        name[bytes] = '\0';
-    } else {
-        name_bytes(name, sizeof name, text ? text : "", text ? bytes : 0);
-    }
-    json_put_key(o, name);
-}
-
-static void put_alternatives(struct json_out *o, const struct model *m, const struct text_piece *p,
-                             const struct text_token *t)
-{
-    bool has_own = false;
-    json_open(o, '{');
-    for (size_t i = 0; i < t->count; i++) {
-        const rnnd_alternative *a = &p->alternatives[t->first + i];
-        has_own |= a->id == t->id;
-        put_token_key(o, m, a->id);
-        json_put_float(o, a->logprob);
-    }
-    if (!has_own) { /* the token itself is always among them */
-        put_token_key(o, m, t->id);
-        json_put_float(o, t->logprob);
-    }
-    json_close(o, '}');
-}
-
-/* text_offset counts characters of the text given out; a token inside a character has that character's place. */
-static void put_offsets(struct json_out *o, struct text_choice *c, const struct text_piece *p)
-{
-    json_put_key(o, "text_offset");
-    json_open(o, '[');
-    for (size_t i = 0; i < p->count; i++) {
-        size_t bytes = 0;
-        const char *text = rnnd_token_bytes(c->request->model->handle, p->tokens[i].id, &bytes);
-        bool inside = text && bytes && ((unsigned char)text[0] & 0xC0) == 0x80 && c->characters;
-        json_put_int(o, (int64_t)(c->characters - inside));
-        for (size_t k = 0; text && k < bytes; k++) c->characters += ((unsigned char)text[k] & 0xC0) != 0x80;
-    }
-    json_close(o, ']');
-}
-
-void text_put_completion_logprobs(struct json_out *o, struct text_choice *c, const struct text_piece *p)
-{
-    const struct model *m = c->request->model;
-
-    json_put_key(o, "logprobs");
-    if (!c->request->settings.logprobs || !p) {
-        json_put_null(o);
-        return;
-    }
-    json_open(o, '{');
-    json_put_key(o, "tokens");
-    json_open(o, '[');
-    for (size_t i = 0; i < p->count; i++) text_put_token(o, m, p->tokens[i].id);
-    json_close(o, ']');
-    json_put_key(o, "token_logprobs");
-    json_open(o, '[');
-    for (size_t i = 0; i < p->count; i++) {
-        if (p->tokens[i].has_logprob) json_put_float(o, p->tokens[i].logprob);
-        else json_put_null(o);
-    }
-    json_close(o, ']');
-    json_put_key(o, "top_logprobs");
-    if (c->request->settings.top) {
-        json_open(o, '[');
-        for (size_t i = 0; i < p->count; i++) {
-            if (p->tokens[i].has_logprob) put_alternatives(o, m, p, &p->tokens[i]);
-            else json_put_null(o);
-        }
-        json_close(o, ']');
-    } else {
-        json_put_null(o);
-    }
-    put_offsets(o, c, p);
-    json_close(o, '}');
-}
-
-static void put_chat_token(struct json_out *o, const struct model *m, int32_t id, float logprob)
-{
-    size_t bytes = 0;
-    const char *text = rnnd_token_bytes(m->handle, id, &bytes);
-    json_put_key(o, "token");
-    text_put_token(o, m, id);
-    json_put_key(o, "logprob");
-    json_put_float(o, logprob);
-    json_put_key(o, "bytes");
-    json_open(o, '[');
-    for (size_t i = 0; text && i < bytes; i++) json_put_int(o, (unsigned char)text[i]);
-    json_close(o, ']');
-}
-
-void text_put_chat_logprobs(struct json_out *o, struct text_choice *c, const struct text_piece *p)
-{
-    const struct model *m = c->request->model;
-
-    json_put_key(o, "logprobs");
-    if (!c->request->settings.logprobs || !p) {
-        json_put_null(o);
-        return;
-    }
-    json_open(o, '{');
-    json_put_key(o, "content");
-    json_open(o, '[');
-    for (size_t i = 0; i < p->count; i++) {
-        const struct text_token *t = &p->tokens[i];
-        json_open(o, '{');
-        put_chat_token(o, m, t->id, t->logprob);
-        json_put_key(o, "top_logprobs");
-        json_open(o, '[');
-        for (size_t k = 0; k < t->count; k++) {
-            const rnnd_alternative *a = &p->alternatives[t->first + k];
-            json_open(o, '{');
-            put_chat_token(o, m, a->id, a->logprob);
-            json_close(o, '}');
-        }
-        json_close(o, ']');
-        json_close(o, '}');
-    }
-    json_close(o, ']');
-    json_put_key(o, "refusal");
-    json_put_null(o);
-    json_close(o, '}');
-}
-
-/* ---- whole replies and chunks ------------------------------------------------------------------------------------ */
 
 static const char *finish_name(const struct text_choice *c)
 {
@@ -304,57 +49,23 @@ static void put_usage(struct json_out *o, const struct text_request *q)
     json_close(o, '}');
 }
 
-static void put_base64(struct json_out *o, const unsigned char *data, size_t bytes)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t cap = (bytes + 2) / 3 * 4, n = 0;
-    char *text = malloc(cap + 1);
-
-    if (!text) {
-        o->failed = true;
-        return;
-    }
-    for (size_t i = 0; i < bytes; i += 3) {
-        size_t left = bytes - i;
-        uint32_t v = (uint32_t)data[i] << 16;
-        if (left > 1) v |= (uint32_t)data[i + 1] << 8;
-        if (left > 2) v |= data[i + 2];
-        text[n++] = digits[v >> 18];
-        text[n++] = digits[v >> 12 & 63];
-        text[n++] = left > 1 ? digits[v >> 6 & 63] : '=';
-        text[n++] = left > 2 ? digits[v & 63] : '=';
-    }
-    json_put_string(o, text, n);
-    free(text);
-}
-
 /* "session" and "state", where there are such. */
 static void put_session(struct json_out *o, const struct text_request *q)
 {
-    if (*q->session_id) {
-        json_put_key(o, "session");
-        json_open(o, '{');
-        json_put_key(o, "id");
-        json_put_text(o, q->session_id);
-        json_put_key(o, "step");
-        json_put_int(o, (int64_t)q->session_step);
-        if (q->replayed) {
-            json_put_key(o, "replayed");
-            json_put_bool(o, true);
-        }
-        json_close(o, '}');
-    }
+    if (*q->session_id) session_use_put(o, q->session_id, q->session_step, q->replayed);
     if (q->settings.return_state) {
         size_t bytes = rnnd_state_blob_bytes(q->model->handle);
         unsigned char *blob = malloc(bytes);
-        if (!blob) {
+        char *text = malloc(base64_bytes(bytes));
+        if (blob && text) {
+            rnnd_state_save(q->model->handle, q->choices[0].state, blob);
+            json_put_key(o, "state");
+            json_put_string(o, text, base64_write(blob, bytes, text));
+        } else {
             o->failed = true;
-            return;
         }
-        rnnd_state_save(q->model->handle, q->choices[0].state, blob);
-        json_put_key(o, "state");
-        put_base64(o, blob, bytes);
         free(blob);
+        free(text);
     }
 }
 

@@ -67,6 +67,7 @@ void json_put_null(struct json_out *o);
 void json_put_raw(struct json_out *o, const char *json, size_t bytes); /* a finished JSON value */
 void json_put_floats(struct json_out *o, const float *data, int rank, const size_t *dim); /* nested arrays */
 void json_append(struct json_out *o, const char *text, size_t bytes);  /* anything, no comma logic: "data: ", "\n\n" */
+size_t json_utf8(const char *text, const char *end);         /* bytes of the character at text, 0 where malformed */
 /* number text <-> float32, used by CSV too */
 size_t json_format_float(char out[32], float v);
 bool json_read_float(const char *text, size_t bytes, float *out); /* whole text must be one JSON number; finite */

@@ -92,7 +92,7 @@ bool scan_replace(struct scan *s, const char *from, unsigned char mark, const ch
  *   00..7F | C2..DF 80..BF | E0 A0..BF 80..BF | E1..EC,EE,EF 80..BF 80..BF | ED 80..9F 80..BF
  *   F0 90..BF 80..BF 80..BF | F1..F3 80..BF 80..BF 80..BF | F4 80..8F 80..BF 80..BF
  * Bytes of the character at p, 0 where malformed. */
-size_t scan_utf8(const char *text, const char *end)
+size_t json_utf8(const char *text, const char *end)
 {
     const unsigned char *p = (const unsigned char *)text;
     size_t left = (size_t)(end - text), n;
@@ -188,7 +188,7 @@ static bool string(struct scan *s, bool key)
         } else if (c < 0x20) {
             return scan_fail(s, s->p, "control byte 0x%02x in a string; write it as \\u%04x", c, c);
         } else {
-            size_t n = scan_utf8(s->p, s->end);
+            size_t n = json_utf8(s->p, s->end);
             if (!n) return scan_fail(s, s->p, "byte 0x%02x does not begin a valid UTF-8 character", c);
             for (size_t i = 0; key && i < n; i++)
                 if (!key_byte(s, (unsigned char)s->p[i])) return false;

@@ -35,7 +35,6 @@ const char *scan_found(const struct scan *s, const char *p, char out[16]);
 bool scan_room(struct scan *s, void **array, size_t n, size_t *cap, size_t size);
 /* In the text for cJSON, [from, s->p) becomes a string of `mark` and data. */
 bool scan_replace(struct scan *s, const char *from, unsigned char mark, const char *data, size_t bytes);
-size_t scan_utf8(const char *text, const char *end); /* bytes of the character at text, 0 where malformed */
 
 static inline void scan_space(struct scan *s)
 {

@@ -100,7 +100,7 @@ void json_put_string(struct json_out *o, const char *s, size_t bytes)
     put(o, "\"", 1);
     while (s < end) {
         unsigned char c = (unsigned char)*s;
-        size_t n = scan_utf8(s, end);
+        size_t n = json_utf8(s, end);
         if (n && c >= 0x20 && c != '"' && c != '\\') {
             s += n;
             continue;

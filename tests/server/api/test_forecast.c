@@ -350,7 +350,7 @@ static void test_session(void **state)
     expect_error("{\"model\":\"one\",\"session\":\"f1\",\"series\":[1],\"step\":3}", 409, "step", "7");
     expect_error("{\"model\":\"one\",\"session\":\"f2\",\"series\":[1,2]}", 422, "series", "3");
     assert_true(session_step("f2") == 0); /* all or nothing */
-    expect_error("{\"model\":\"two\",\"session\":\"f1\",\"series\":[[1,2]]}", 409, "model", "one");
+    expect_error("{\"model\":\"two\",\"session\":\"f1\",\"series\":[[1,2]]}", 422, "model", "one");
     expect_error("{\"model\":\"one\",\"session\":\"f1\",\"series\":[[1],[2]]}", 400, "series", "one series");
 }
 
