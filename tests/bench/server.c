@@ -1,4 +1,4 @@
-/* server.c -- suite: the built rnnd over loopback: stepping sessions beside an empty handler, event streams, starting. */
+/* server.c -- suite: the built rnnd over loopback: sessions beside an empty handler, event streams, starting. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -2,7 +2,8 @@
  *
  * Every file of tests/vectors/torch and tests/vectors/onnx is a native model with its inputs, given states and expected
  * outputs as tensors (the scripts beside them made them). The window run is held to the framework at
- * 1e-5 x max(1, max |reference|); stepped, batched and restored runs and every kernel row are held to it bit for bit. */
+ * 1e-5 x max(1, max |reference|); stepped, batched and restored runs and every kernel row are held to it bit for bit.
+ */
 #include <dirent.h>
 #include <math.h>
 #include <setjmp.h>
@@ -117,7 +118,8 @@ static void gather(const float *from, size_t layers, size_t batch, size_t width,
     for (size_t l = 0; l < layers; l++) memcpy(to + l * width, from + (l * batch + b) * width, width * sizeof *to);
 }
 
-/* Sequences start at staggered ticks, so that batches differ from step to step; each state is saved and loaded half-way. */
+/* Sequences start at staggered ticks, so that batches differ from step to step; each state is saved and loaded
+ * half-way. */
 static void steps_equal_window(const struct vector *v, rnnd_model *m, const struct answer *a)
 {
     size_t bytes = rnnd_state_bytes(m), B = v->batch, T = v->steps;
@@ -147,7 +149,8 @@ static void steps_equal_window(const struct vector *v, rnnd_model *m, const stru
                 assert_int_equal(rnnd_state_load(m, blob, rnnd_state_blob_bytes(m), states + b * bytes, &err), RNND_OK);
             }
             who[n] = b;
-            rows[n++] = (rnnd_step_row){states + b * bytes, v->x + (b * T + t) * v->inputs, out + b * v->outputs, RNND_OK};
+            rows[n++] =
+                (rnnd_step_row){states + b * bytes, v->x + (b * T + t) * v->inputs, out + b * v->outputs, RNND_OK};
         }
         assert_int_equal(rnnd_step(ws, rows, n, &err), RNND_OK);
         for (size_t i = 0; i < n; i++) {
@@ -186,7 +189,8 @@ static void one_file(const char *folder, const char *name, double *worst)
         struct answer a;
         rnnd_model *m;
         rnnd_error err = {0};
-        size_t h = v.layers * v.batch * v.h_layer, c = v.layers * v.batch * v.c_layer, y = v.batch * v.out_steps * v.outputs;
+        size_t h = v.layers * v.batch * v.h_layer, c = v.layers * v.batch * v.c_layer,
+               y = v.batch * v.out_steps * v.outputs;
 
         if (rnnd_model_open(v.path, &options, &m, &err) != RNND_OK) fail_msg("%s: %s", v.path, err.message);
         a = run_window(&v, m);

@@ -98,7 +98,8 @@ void ask_stream(struct test_client *c, const char *path, const char *json, const
         if (!end) break;
         if (!strncmp(line, "data: [DONE]", 12)) e->done = true;
         else if (!strncmp(line, "data: ", 6) && e->count < sizeof e->docs / sizeof *e->docs)
-            if (!json_parse(line + 6, (size_t)(end - line - 6), 64, &e->docs[e->count], message, sizeof message)) e->count++;
+            if (!json_parse(line + 6, (size_t)(end - line - 6), 64, &e->docs[e->count], message, sizeof message))
+                e->count++;
         line = end + 1;
     }
     test_reply_free(&reply);

@@ -33,7 +33,8 @@ struct events {
     bool broken;
 };
 /* hang_up_after is taken from e, which must be zero otherwise. */
-void ask_stream(struct test_client *c, const char *path, const char *json, const char *const *headers, struct events *e);
+void ask_stream(struct test_client *c, const char *path, const char *json, const char *const *headers,
+                struct events *e);
 void events_free(struct events *e);
 /* Texts of one choice's chunks joined, owned by the caller: delta.content or text. */
 char *events_text(const struct events *e, int64_t index);

@@ -40,12 +40,14 @@ static bool write_model(const char *path, size_t channels, const char *channel_l
     FILE *f = fopen(path, "wb");
 
     if (!f) return false;
-    snprintf(config, sizeof config,
-             "{\"format\":1,\"task\":\"series\",\"mode\":\"carry\",\"output\":\"all\",\"name\":\"x\",\"inputs\":[{\"name\":\"x\","
-             "\"width\":%zu}],\"layers\":[{\"type\":\"gru\",\"name\":\"rnn\",\"hidden\":%d},{\"type\":\"dense\",\"name\":"
-             "\"head\"}],\"series\":{\"channels\":%s,\"baseline\":{\"type\":\"last\"},\"residual\":true,\"horizon\":%d,"
-             "\"quantiles\":[0.1,0.5,0.9],\"warmup\":3,\"missing\":{\"policy\":\"last\"}}}",
-             channels, HIDDEN, channel_list, HORIZON);
+    snprintf(
+        config, sizeof config,
+        "{\"format\":1,\"task\":\"series\",\"mode\":\"carry\",\"output\":\"all\",\"name\":\"x\",\"inputs\":[{\"name\":"
+        "\"x\","
+        "\"width\":%zu}],\"layers\":[{\"type\":\"gru\",\"name\":\"rnn\",\"hidden\":%d},{\"type\":\"dense\",\"name\":"
+        "\"head\"}],\"series\":{\"channels\":%s,\"baseline\":{\"type\":\"last\"},\"residual\":true,\"horizon\":%d,"
+        "\"quantiles\":[0.1,0.5,0.9],\"warmup\":3,\"missing\":{\"policy\":\"last\"}}}",
+        channels, HIDDEN, channel_list, HORIZON);
     for (const char *p = config; *p; p++) {
         if (*p == '"') escaped[e++] = '\\';
         escaped[e++] = *p;
@@ -58,8 +60,8 @@ static bool write_model(const char *path, size_t channels, const char *channel_l
         if (columns[i]) snprintf(shape, sizeof shape, "%zu,%zu", rows[i], columns[i]);
         else snprintf(shape, sizeof shape, "%zu", rows[i]);
         n += (size_t)snprintf(header + n, sizeof header - n,
-                              ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}", names[i], shape, at,
-                              at + bytes);
+                              ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}", names[i], shape,
+                              at, at + bytes);
         at += bytes;
     }
     n += (size_t)snprintf(header + n, sizeof header - n, "}");
@@ -182,7 +184,8 @@ static void test_series_forms(void **state)
     assert_true(quantile(&a, 0, "0.5", 1, 0) == 3 && quantile(&a, 0, "0.9", 1, 1) == 300 + (double)offset(1, 2, 1));
     assert_int_equal(json_count(at(&a, "forecasts.0.mean.0")), 2);
     answer_free(&a);
-    forecast("{\"model\":\"two\",\"series\":[[[1,100],[2,200],[3,300]],[[4,5],[6,7],[8,9],[10,11]]],\"horizon\":2}", &a);
+    forecast("{\"model\":\"two\",\"series\":[[[1,100],[2,200],[3,300]],[[4,5],[6,7],[8,9],[10,11]]],\"horizon\":2}",
+             &a);
     assert_int_equal(json_count(at(&a, "forecasts")), 2);
     assert_true(quantile(&a, 1, "0.5", 0, 1) == 11);
     answer_free(&a);
@@ -281,17 +284,22 @@ static void test_timestamps(void **state)
 {
     struct answer a;
     (void)state;
-    forecast("{\"model\":\"one\",\"series\":[1,2,3],\"horizon\":2,"
-             "\"timestamps\":[\"2024-02-28T23:00:00+01:00\",\"2024-02-28T23:30:00+01:00\",\"2024-02-29T00:00:00+01:00\"]}", &a);
+    forecast(
+        "{\"model\":\"one\",\"series\":[1,2,3],\"horizon\":2,"
+        "\"timestamps\":[\"2024-02-28T23:00:00+01:00\",\"2024-02-28T23:30:00+01:00\",\"2024-02-29T00:00:00+01:00\"]}",
+        &a);
     assert_string_equal(text_at(&a, "forecasts.0.timestamps.0"), "2024-02-29T00:30:00+01:00");
     assert_string_equal(text_at(&a, "forecasts.0.timestamps.1"), "2024-02-29T01:00:00+01:00");
     answer_free(&a);
     /* a gap of two steps, epoch milliseconds, months, integers */
-    forecast("{\"model\":\"one\",\"series\":[1,2,3],\"horizon\":1,\"timestamps\":[1700000000123,1700000001123,1700000004123]}", &a);
+    forecast("{\"model\":\"one\",\"series\":[1,2,3],\"horizon\":1,\"timestamps\":[1700000000123,1700000001123,"
+             "1700000004123]}",
+             &a);
     assert_true(number_at(&a, "forecasts.0.steps_consumed") == 5 && number_at(&a, "forecasts.0.imputed") == 2);
     assert_true(number_at(&a, "forecasts.0.timestamps.0") == 1700000005123);
     answer_free(&a);
-    forecast("{\"model\":\"one\",\"series\":[1,2,3],\"horizon\":2,\"timestamps\":[\"2023-11-30\",\"2023-12-31\",\"2024-01-31\"]}",
+    forecast("{\"model\":\"one\",\"series\":[1,2,3],\"horizon\":2,\"timestamps\":[\"2023-11-30\",\"2023-12-31\",\"2024-"
+             "01-31\"]}",
              &a);
     assert_string_equal(text_at(&a, "forecasts.0.timestamps.0"), "2024-02-29");
     assert_string_equal(text_at(&a, "forecasts.0.timestamps.1"), "2024-03-31");
@@ -299,17 +307,23 @@ static void test_timestamps(void **state)
     forecast("{\"model\":\"one\",\"series\":[[1,2,3],[4,5,6]],\"horizon\":1,\"timestamps\":[[7,9,11],[1,2,3]]}", &a);
     assert_true(number_at(&a, "forecasts.0.timestamps.0") == 13 && number_at(&a, "forecasts.1.timestamps.0") == 4);
     answer_free(&a);
-    forecast("{\"model\":\"one\",\"series\":[1,2,3],\"horizon\":1,\"start\":\"2024-01-01 00:00\",\"frequency\":\"30min\"}", &a);
+    forecast(
+        "{\"model\":\"one\",\"series\":[1,2,3],\"horizon\":1,\"start\":\"2024-01-01 00:00\",\"frequency\":\"30min\"}",
+        &a);
     assert_string_equal(text_at(&a, "forecasts.0.timestamps.0"), "2024-01-01 01:30");
     answer_free(&a);
-    expect_error("{\"model\":\"one\",\"series\":[1,2,3,4],\"timestamps\":[1,2,2,3]}", 422, "timestamps", "timestamps[2] repeats");
-    expect_error("{\"model\":\"one\",\"series\":[1,2,3,4],\"timestamps\":[1,3,2,4]}", 422, "timestamps", "timestamps[2] is 2");
-    expect_error("{\"model\":\"one\",\"series\":[1,2,3,4],\"timestamps\":[1,4,6,9]}", 422, "timestamps", "timestamps[1] is 4");
+    expect_error("{\"model\":\"one\",\"series\":[1,2,3,4],\"timestamps\":[1,2,2,3]}", 422, "timestamps",
+                 "timestamps[2] repeats");
+    expect_error("{\"model\":\"one\",\"series\":[1,2,3,4],\"timestamps\":[1,3,2,4]}", 422, "timestamps",
+                 "timestamps[2] is 2");
+    expect_error("{\"model\":\"one\",\"series\":[1,2,3,4],\"timestamps\":[1,4,6,9]}", 422, "timestamps",
+                 "timestamps[1] is 4");
     expect_error("{\"model\":\"one\",\"series\":[1,2,3],\"timestamps\":[1,2]}", 422, "timestamps", "2 entries");
-    expect_error("{\"model\":\"one\",\"series\":[1,2,3],\"timestamps\":[1,2,\"x\"]}", 400, "timestamps", "timestamps[2]");
+    expect_error("{\"model\":\"one\",\"series\":[1,2,3],\"timestamps\":[1,2,\"x\"]}", 400, "timestamps",
+                 "timestamps[2]");
     expect_error("{\"model\":\"one\",\"series\":[1,2,3],\"timestamps\":[1,2,200000]}", 422, "timestamps", "100000");
-    expect_error("{\"model\":\"one\",\"series\":[1,2],\"timestamps\":[\"2024-01-01\",\"2024-01-02\"]}", 422, "timestamps",
-                 "three");
+    expect_error("{\"model\":\"one\",\"series\":[1,2],\"timestamps\":[\"2024-01-01\",\"2024-01-02\"]}", 422,
+                 "timestamps", "three");
     expect_error("{\"model\":\"one\",\"series\":[1,2,3],\"start\":\"2024-01-01\"}", 400, "frequency", "frequency");
 }
 
@@ -327,8 +341,9 @@ static double session_step(const char *id)
 /* However the history is cut into requests, the forecast is that of the whole; and forecasting moves nothing. */
 static void test_session(void **state)
 {
-    static const char more[] = "{\"model\":\"one\",\"session\":\"f1\",\"series\":[5,null,7],\"horizon\":6,\"num_samples\":3,"
-                               "\"seed\":1,\"step\":4}";
+    static const char more[] =
+        "{\"model\":\"one\",\"session\":\"f1\",\"series\":[5,null,7],\"horizon\":6,\"num_samples\":3,"
+        "\"seed\":1,\"step\":4}";
     struct answer whole, part, again, bare;
     (void)state;
     forecast("{\"model\":\"one\",\"series\":[1,2,3,4,5,null,7],\"horizon\":6,\"num_samples\":3,\"seed\":1}", &whole);
@@ -362,7 +377,8 @@ static void csv(const char *query, const char *body, const char *accept, struct 
     snprintf(path, sizeof path, "/v1/forecast?%s", query);
     test_request(client, "POST", path, headers, body, strlen(body), &a->raw);
     a->status = a->raw.status;
-    if (a->raw.bytes && a->raw.body[0] == '{') json_parse(a->raw.body, a->raw.bytes, 32, &a->doc, message, sizeof message);
+    if (a->raw.bytes && a->raw.body[0] == '{')
+        json_parse(a->raw.body, a->raw.bytes, 32, &a->doc, message, sizeof message);
 }
 
 static void csv_error(const char *query, const char *body, int status, const char *words)
@@ -370,7 +386,8 @@ static void csv_error(const char *query, const char *body, int status, const cha
     struct answer a;
     csv(query, body, NULL, &a);
     if (a.status != status || !strstr(text_at(&a, "error.message"), words))
-        fail_msg("?%s\n%s\nwanted %d '%s', found %d %s", query, body, status, words, a.status, a.raw.body ? a.raw.body : "");
+        fail_msg("?%s\n%s\nwanted %d '%s', found %d %s", query, body, status, words, a.status,
+                 a.raw.body ? a.raw.body : "");
     answer_free(&a);
 }
 
@@ -381,7 +398,8 @@ static bool begins(const struct answer *a, const char *text)
 
 static void test_csv(void **state)
 {
-    static const char with_gap[] = "date,value\r\n2024-01-01,1\r\n2024-01-02,\r\n\r\n2024-01-03,3\r\n2024-01-05,\"5\"\r\n";
+    static const char with_gap[] =
+        "date,value\r\n2024-01-01,1\r\n2024-01-02,\r\n\r\n2024-01-03,3\r\n2024-01-05,\"5\"\r\n";
     struct answer a;
     (void)state;
     csv("model=one&horizon=2&quantiles=0.1,0.9", with_gap, NULL, &a);

@@ -18,8 +18,8 @@ static struct test_client *client;
 
 static int start(void **state)
 {
-    static const char *const arguments[] = {"--test-hooks", "models/tiny/text.safetensors", "models/tiny/chars.safetensors",
-                                            "models/tiny/lstm.safetensors", NULL};
+    static const char *const arguments[] = {"--test-hooks", "models/tiny/text.safetensors",
+                                            "models/tiny/chars.safetensors", "models/tiny/lstm.safetensors", NULL};
     (void)state;
     server = test_server_start(arguments);
     client = server ? test_client_open(server) : NULL;
@@ -83,7 +83,8 @@ static void test_completion_shape(void **state)
 {
     struct answer a;
     (void)state;
-    ask(client, "/v1/completions", "{\"model\":\"text\",\"prompt\":\"Hello\",\"seed\":1,\"user\":\"u\",\"unknown\":{}}", NULL, &a);
+    ask(client, "/v1/completions", "{\"model\":\"text\",\"prompt\":\"Hello\",\"seed\":1,\"user\":\"u\",\"unknown\":{}}",
+        NULL, &a);
     assert_int_equal(a.status, 200);
     assert_memory_equal(text_at(&a, "id"), "cmpl-", 5);
     assert_string_equal(text_at(&a, "object"), "text_completion");
@@ -179,8 +180,8 @@ static void test_best_of(void **state)
     (void)state;
     ask(client, "/v1/completions",
         "{\"model\":\"text\",\"prompt\":\"q\",\"n\":5,\"seed\":3,\"max_tokens\":20,\"logprobs\":0}", NULL, &all);
-    ask(client, "/v1/completions", "{\"model\":\"text\",\"prompt\":\"q\",\"best_of\":5,\"seed\":3,\"max_tokens\":20}", NULL,
-        &best);
+    ask(client, "/v1/completions", "{\"model\":\"text\",\"prompt\":\"q\",\"best_of\":5,\"seed\":3,\"max_tokens\":20}",
+        NULL, &best);
     assert_int_equal(json_count(at(&best, "choices")), 1);
     for (int k = 1; k < 5; k++)
         if (mean_logprob(&all, k) > mean_logprob(&all, top)) top = k;
@@ -189,7 +190,8 @@ static void test_best_of(void **state)
     assert_true(number_at(&best, "usage.completion_tokens") == 100);
     answer_free(&all);
     answer_free(&best);
-    expect_error("/v1/completions", "{\"model\":\"text\",\"prompt\":\"q\",\"best_of\":2,\"stream\":true}", 400, "best_of");
+    expect_error("/v1/completions", "{\"model\":\"text\",\"prompt\":\"q\",\"best_of\":2,\"stream\":true}", 400,
+                 "best_of");
     expect_error("/v1/completions", "{\"model\":\"text\",\"prompt\":\"q\",\"best_of\":2,\"n\":3}", 400, "best_of");
 }
 
@@ -326,7 +328,8 @@ static void test_stream_is_the_reply_in_pieces(void **state)
     const struct json *last = json_root(e->docs[e->count - 1]);
     double total;
     assert_int_equal(json_count(json_get(last, "choices")), 0);
-    assert_true(json_number(json_at(last, "usage.total_tokens"), &total) && total == number_at(&a, "usage.total_tokens"));
+    assert_true(json_number(json_at(last, "usage.total_tokens"), &total) &&
+                total == number_at(&a, "usage.total_tokens"));
     events_free(e);
     free(e);
     answer_free(&a);
@@ -334,7 +337,8 @@ static void test_stream_is_the_reply_in_pieces(void **state)
 
 static void test_completion_stream(void **state)
 {
-    static const char body[] = "\"model\":\"chars\",\"prompt\":\"hello\",\"seed\":4,\"max_tokens\":200,\"logprobs\":1,\"echo\":true";
+    static const char body[] =
+        "\"model\":\"chars\",\"prompt\":\"hello\",\"seed\":4,\"max_tokens\":200,\"logprobs\":1,\"echo\":true";
     struct answer a;
     struct events *e = calloc(1, sizeof *e);
     char json[400];
@@ -362,26 +366,50 @@ static void test_completion_stream(void **state)
 static void test_refusals(void **state)
 {
     static const struct { const char *fields, *param; } chat[] = {
-        {"\"temperature\":2.1", "temperature"}, {"\"top_p\":-0.1", "top_p"}, {"\"top_p\":\"x\"", "top_p"},
-        {"\"frequency_penalty\":3", "frequency_penalty"}, {"\"presence_penalty\":-3", "presence_penalty"},
-        {"\"n\":0", "n"}, {"\"n\":129", "n"}, {"\"n\":1.5", "n"}, {"\"max_tokens\":-2", "max_tokens"},
-        {"\"max_tokens\":-1", "max_tokens"}, {"\"max_tokens\":0", "max_tokens"}, {"\"max_tokens\":100000", "max_tokens"},
-        {"\"max_completion_tokens\":-1", "max_completion_tokens"}, {"\"seed\":1.5", "seed"},
-        {"\"stop\":[\"a\",\"b\",\"c\",\"d\",\"e\"]", "stop"}, {"\"stop\":3", "stop"}, {"\"stop\":\"\"", "stop"},
-        {"\"logit_bias\":{\"999\":1}", "logit_bias"}, {"\"logit_bias\":{\"1\":101}", "logit_bias"},
-        {"\"logit_bias\":[]", "logit_bias"}, {"\"top_logprobs\":3", "top_logprobs"},
-        {"\"logprobs\":true,\"top_logprobs\":21", "top_logprobs"}, {"\"tools\":[{}]", "tools"},
-        {"\"functions\":[{}]", "functions"}, {"\"response_format\":{\"type\":\"json_object\"}", "response_format"},
-        {"\"stream\":1", "stream"}, {"\"stream_options\":{\"include_usage\":true}", "stream_options"},
-        {"\"session\":3", "session"}, {"\"session\":\"s\",\"n\":2", "n"}, {"\"return_state\":true,\"n\":2", "return_state"},
+        {"\"temperature\":2.1", "temperature"},
+        {"\"top_p\":-0.1", "top_p"},
+        {"\"top_p\":\"x\"", "top_p"},
+        {"\"frequency_penalty\":3", "frequency_penalty"},
+        {"\"presence_penalty\":-3", "presence_penalty"},
+        {"\"n\":0", "n"},
+        {"\"n\":129", "n"},
+        {"\"n\":1.5", "n"},
+        {"\"max_tokens\":-2", "max_tokens"},
+        {"\"max_tokens\":-1", "max_tokens"},
+        {"\"max_tokens\":0", "max_tokens"},
+        {"\"max_tokens\":100000", "max_tokens"},
+        {"\"max_completion_tokens\":-1", "max_completion_tokens"},
+        {"\"seed\":1.5", "seed"},
+        {"\"stop\":[\"a\",\"b\",\"c\",\"d\",\"e\"]", "stop"},
+        {"\"stop\":3", "stop"},
+        {"\"stop\":\"\"", "stop"},
+        {"\"logit_bias\":{\"999\":1}", "logit_bias"},
+        {"\"logit_bias\":{\"1\":101}", "logit_bias"},
+        {"\"logit_bias\":[]", "logit_bias"},
+        {"\"top_logprobs\":3", "top_logprobs"},
+        {"\"logprobs\":true,\"top_logprobs\":21", "top_logprobs"},
+        {"\"tools\":[{}]", "tools"},
+        {"\"functions\":[{}]", "functions"},
+        {"\"response_format\":{\"type\":\"json_object\"}", "response_format"},
+        {"\"stream\":1", "stream"},
+        {"\"stream_options\":{\"include_usage\":true}", "stream_options"},
+        {"\"session\":3", "session"},
+        {"\"session\":\"s\",\"n\":2", "n"},
+        {"\"return_state\":true,\"n\":2", "return_state"},
     };
-    static const char *const messages[] = {"[]", "\"x\"", "[{\"role\":\"king\",\"content\":\"x\"}]", "[{\"role\":\"user\"}]",
-        "[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]", "[{\"role\":\"user\",\"content\":1}]"};
-    static const char *const prompts[] = {"{}", "[1,\"a\"]", "[\"a\",1]", "[256]", "[-1]", "[[1],[300]]", "[1.5]", "[]"};
+    static const char *const messages[] = {"[]",
+                                           "\"x\"",
+                                           "[{\"role\":\"king\",\"content\":\"x\"}]",
+                                           "[{\"role\":\"user\"}]",
+                                           "[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]",
+                                           "[{\"role\":\"user\",\"content\":1}]"};
+    static const char *const prompts[] = {"{}",   "[1,\"a\"]",   "[\"a\",1]", "[256]",
+                                          "[-1]", "[[1],[300]]", "[1.5]",     "[]"};
     char json[400];
     (void)state;
     for (size_t i = 0; i < sizeof chat / sizeof *chat; i++) {
-        snprintf(json, sizeof json, "{\"model\":\"text\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],%s}", chat[i].fields);
+        snprintf(json, sizeof json, "{\"model\":\"text\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],%s}",
+                 chat[i].fields);
         expect_error("/v1/chat/completions", json, 400, chat[i].param);
     }
     for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
@@ -402,18 +430,20 @@ static void test_refusals(void **state)
 /* null means the default, everywhere */
 static void test_nulls(void **state)
 {
-    char *a = complete("{\"model\":\"text\",\"prompt\":\"n\",\"seed\":2,\"max_tokens\":null,\"n\":null,\"best_of\":null,"
-                       "\"echo\":null,\"temperature\":null,\"top_p\":null,\"frequency_penalty\":null,"
-                       "\"presence_penalty\":null,\"logit_bias\":null,\"logprobs\":null,\"stop\":null,\"stream\":null,"
-                       "\"stream_options\":null,\"suffix\":null,\"user\":null}");
+    char *a =
+        complete("{\"model\":\"text\",\"prompt\":\"n\",\"seed\":2,\"max_tokens\":null,\"n\":null,\"best_of\":null,"
+                 "\"echo\":null,\"temperature\":null,\"top_p\":null,\"frequency_penalty\":null,"
+                 "\"presence_penalty\":null,\"logit_bias\":null,\"logprobs\":null,\"stop\":null,\"stream\":null,"
+                 "\"stream_options\":null,\"suffix\":null,\"user\":null}");
     char *b = complete("{\"model\":\"text\",\"prompt\":\"n\",\"seed\":2}");
     (void)state;
     assert_string_equal(a, b);
     free(a), free(b);
 }
 
-static const char chat_turn[] = "{\"model\":\"text\",\"session\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}],"
-                                "\"max_tokens\":20%s}";
+static const char chat_turn[] =
+    "{\"model\":\"text\",\"session\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}],"
+    "\"max_tokens\":20%s}";
 
 static void turn(const char *id, const char *said, const char *more, const char *const *headers, struct answer *a)
 {
@@ -530,8 +560,10 @@ static void test_client_leaves(void **state)
     turn("s4", "Hi", "", NULL, &a);
     double before = session_step("s4");
     e->hang_up_after = 20000;
-    ask_stream(other, "/v1/completions", "{\"model\":\"text\",\"session\":\"s4\",\"prompt\":\"on and on\",\"max_tokens\":-1,"
-               "\"stream\":true}", NULL, e);
+    ask_stream(other, "/v1/completions",
+               "{\"model\":\"text\",\"session\":\"s4\",\"prompt\":\"on and on\",\"max_tokens\":-1,"
+               "\"stream\":true}",
+               NULL, e);
     test_client_close(other);
     assert_true(e->bytes >= 20000 && !e->done);
     assert_true(quiet_steps() > 0);
@@ -548,15 +580,17 @@ static void test_client_leaves(void **state)
 static void test_client_reads_slowly(void **state)
 {
     static const char body[] = "{\"model\":\"text\",\"prompt\":\"x\",\"max_tokens\":-1,\"stream\":true}";
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(server->port), .sin_addr.s_addr = htonl(0x7F000001)};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(server->port), .sin_addr.s_addr = htonl(0x7F000001)};
     char request[400], drain[65536];
     int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
     double stalled, later = -1;
     (void)state;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    int n = snprintf(request, sizeof request, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
-                     strlen(body), body);
+    int n = snprintf(request, sizeof request,
+                     "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s", strlen(body),
+                     body);
     assert_int_equal(write(fd, request, (size_t)n), n);
     stalled = quiet_steps();
     assert_true(stalled > 0);

@@ -1,8 +1,8 @@
 /* test_textbook.c -- PyTorch's textbook example over HTTP: nn.LSTM(10, 64, num_layers=2), x[32, 20, 10].
  *
  * The modules were written by models/rnnd_export.py; x, the given states and torch's own answers stand beside the
- * weights (tests/vectors/make_torch.py). Outputs [32, 20, 64], h and c [2, 32, 64] within 1e-5, from zero and from given
- * states. */
+ * weights (tests/vectors/make_torch.py). Outputs [32, 20, 64], h and c [2, 32, 64] within 1e-5, from zero and from
+ * given states. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,8 @@
 
 struct tensor { float *data; size_t dim[3], count; };
 
-/* One tensor out of a safetensors file, F32 with 3 dimensions; the header is searched as text, which suffices for ours. */
+/* One tensor out of a safetensors file, F32 with 3 dimensions; the header is searched as text, which suffices for ours.
+ */
 static struct tensor tensor_of(const char *file, const char *name)
 {
     struct tensor t = {0};

@@ -1,5 +1,4 @@
-/* test_guard.c -- what the server refuses before a handler sees it, as raw bytes over a real socket, and what must pass.
- */
+/* test_guard.c -- what the server refuses before a handler sees it, as bytes on a socket, and what must pass. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

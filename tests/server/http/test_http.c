@@ -220,7 +220,8 @@ static void keep_alive_and_pipelining(void **unused)
     int fd = dial(f);
 
     for (int i = 0; i < 3; i++) {
-        socket_say(fd, "POST /a%20b?q=x%2by+z HTTP/1.1\r\n" HOST "Content-Length: 5\r\nx-request-id: me-1\r\n\r\nhello");
+        socket_say(fd,
+                   "POST /a%20b?q=x%2by+z HTTP/1.1\r\n" HOST "Content-Length: 5\r\nx-request-id: me-1\r\n\r\nhello");
         char *text = socket_hear(fd, "hello");
         assert_non_null(strstr(text, "HTTP/1.1 200 OK"));
         assert_non_null(strstr(text, "x-request-id: me-1\r\n"));
