@@ -155,7 +155,7 @@ def export(args, data, split):
     model.eval()
     nats = evaluate(model, data, split, streams=1)
     print("held-out (last 10 %%, state carried): %.4f nats/byte, %.4f bits" % (nats, nats / math.log(2)))
-    seen = np.unique(data[:split])
+    seen = np.unique(data[:split]).astype(np.int64)
     with torch.no_grad():                       # bytes that never occurred: neutral, not random
         unseen = np.setdiff1d(np.arange(256), seen)
         model.embed.weight[unseen] = model.embed.weight[seen].mean(0)
