@@ -19,7 +19,7 @@
 
 struct batch;
 struct job;
-struct lane; /* batch.c: what a model needs to be stepped */
+struct lane; /* batch_private.h: what a model needs to be stepped */
 
 enum job_next { JOB_READY, JOB_FINISHED, JOB_WAIT }; /* WAIT: a slow client; batch_wake() makes it ready again */
 
