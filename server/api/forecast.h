@@ -44,6 +44,7 @@ struct forecast_request {
     size_t quantile_count;
     struct forecast_item *items;
     size_t item_count, pending;
+    size_t placed_steps;         /* of all series so far, with the gaps that their timestamps show */
     char session_id[SESSION_ID_BYTES];
     struct session *session;
     struct session_turn turn;

@@ -28,7 +28,7 @@ static bool read_numbers(struct forecast_request *q, const struct json_numbers *
     size_t inner = n->rank == 3 ? n->dim[2] : n->rank == 2 && !n->ragged ? n->dim[1] : 0;
 
     if (n->rank < 1 || n->rank > 3) return refuse_series(q, "an array of more than three levels");
-    if ((!table && width > 1) || (table && n->count && inner != width)) {
+    if ((!table && width > 1 && n->dim[0]) || (table && inner != width)) {
         if (n->rank > 1 && n->ragged && n->rank == 2) snprintf(found, sizeof found, "rows of different lengths");
         else if (n->rank > 1) snprintf(found, sizeof found, "an array with %zu values in a row", inner);
         else snprintf(found, sizeof found, "a flat array");
@@ -236,6 +236,12 @@ bool forecast_place(struct forecast_request *q, struct forecast_item *item, cons
         goto out;
     }
     total = slots[count - 1] + 1;
+    if (total > q->app->steps_limit - q->placed_steps) {
+        http_error(q->http, 413, "too_large", "timestamps", "with the gaps between its timestamps series %zu has %zu "
+                   "steps; a request may feed %zu in all", item->index, total, q->app->steps_limit);
+        goto out;
+    }
+    q->placed_steps += total;
     if (total > count) {
         placed = malloc(total * width * sizeof *placed);
         if (!placed) goto memory;

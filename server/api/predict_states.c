@@ -68,12 +68,13 @@ static void series_begin(struct predict *p, struct series_lane *lane)
     lane->job.type = &series_job;
     lane->job.model = p->model;
     lane->job.state = lane->state;
+    lane->p = p; /* first: the compute thread may ask for input before batch_submit() has returned */
     rnnd_code code = batch_submit(p->app->batch, &lane->job, &err);
     if (code != RNND_OK) {
+        lane->p = NULL;
         series_fail(p, code, &err);
         return;
     }
-    lane->p = p;
     s->running++;
 }
 
