@@ -26,32 +26,6 @@ static void request_free(struct forecast_request *q)
     free(q);
 }
 
-bool forecast_make_items(struct forecast_request *q, size_t n)
-{
-    if (n > q->app->many_limit) {
-        http_error(q->http, 413, "too_large", "series", "%zu series; a request may have %zu", n, q->app->many_limit);
-        return false;
-    }
-    q->items = calloc(n, sizeof *q->items);
-    if (!q->items) {
-        http_error(q->http, 503, "no_memory", "series", "no memory for %zu series", n);
-        return false;
-    }
-    q->item_count = n;
-    for (size_t i = 0; i < n; i++) {
-        q->items[i].request = q;
-        q->items[i].index = i;
-        json_out_init(&q->items[i].out);
-    }
-    return true;
-}
-
-bool forecast_refuse(struct forecast_request *q, const rnnd_error *err)
-{
-    app_error(q->http, err, NULL);
-    return false;
-}
-
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void end(struct forecast_request *q)

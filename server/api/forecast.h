@@ -64,15 +64,15 @@ bool forecast_read_csv(struct forecast_request *q);
 bool forecast_read_options(struct forecast_request *q, const struct json *body);
 /* 413 where series, horizon and paths together are too much. */
 bool forecast_check_size(struct forecast_request *q);
-/* ?frequency= of the query */
-bool forecast_read_frequency(struct forecast_request *q, const struct time_format *format, struct frequency *f);
+/* forecast_items.c: what the readers share. */
 /* Makes n empty series. */
 bool forecast_make_items(struct forecast_request *q, size_t n);
+/* "frequency" of the body or (body NULL) of the query; step 0 where it is not given. False after answering 400. */
+bool forecast_read_frequency(struct forecast_request *q, const struct json *body, const struct time_format *format,
+                             struct frequency *f);
 /* Puts a series' rows on the grid of their times, gaps missing, and notes when the forecast begins. False after 422. */
 bool forecast_place(struct forecast_request *q, struct forecast_item *item, const int64_t *ticks, size_t count,
                     const struct time_format *format, const struct frequency *given, const size_t *row_numbers);
-/* Answers 4xx with the error's sentence; false. */
-bool forecast_refuse(struct forecast_request *q, const rnnd_error *err);
 
 /* forecast_write.c: a finished forecast into item->out; NO_MEMORY or NOT_FINITE */
 rnnd_code forecast_write_item(struct forecast_item *item, rnnd_error *err);

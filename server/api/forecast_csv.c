@@ -314,7 +314,7 @@ bool forecast_read_csv(struct forecast_request *q)
     q->items[0].rows = q->items[0].owned = c->rows;
     q->items[0].steps = c->steps;
     c->rows = NULL;
-    ok = c->time_column < 0 || (forecast_read_frequency(q, &c->format, &f) &&
+    ok = c->time_column < 0 || (forecast_read_frequency(q, NULL, &c->format, &f) &&
                                 forecast_place(q, &q->items[0], c->ticks, c->steps, &c->format, &f, c->lines));
 out:
     free(c->rows);

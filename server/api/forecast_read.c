@@ -132,31 +132,6 @@ static bool read_time(const struct json *v, int64_t *ticks, struct time_format *
     return json_integer(v, &number) && time_read_number(number, f->kind, ticks, f);
 }
 
-static bool read_frequency(struct forecast_request *q, const struct json *body, const struct time_format *format,
-                           struct frequency *f)
-{
-    const struct json *v = json_get(body, "frequency");
-    const char *text = json_string(v, NULL);
-    int64_t number;
-
-    *f = (struct frequency){0, false};
-    if (json_type(v) == JSON_NULL && body) return true;
-    if (!body) text = http_query(q->http, "frequency");
-    if (!body && !text) return true;
-    if (format->kind == TIME_INDEX) {
-        char *end;
-        if (text) number = strtoll(text, &end, 10);
-        if (text ? end != text && !*end : json_integer(v, &number)) f->step = number;
-        if (f->step > 0 && f->step < INT64_C(1000000000000)) return true;
-    } else if (text && frequency_read(text, f)) {
-        return true;
-    }
-    http_error(q->http, 400, "invalid_value", "frequency", format->kind == TIME_INDEX
-               ? "with plain numbers as timestamps the frequency is a whole number above 0"
-               : "frequency must be like \"30min\", \"H\", \"1D\", \"W\", \"MS\", \"Q\" or \"Y\"");
-    return false;
-}
-
 /* The times of one series, in the list v. */
 static bool place_list(struct forecast_request *q, const struct json *body, struct forecast_item *item,
                        const struct json *v, const char *where)
@@ -183,7 +158,7 @@ static bool place_list(struct forecast_request *q, const struct json *body, stru
                             "%s[%zu] is no timestamp%s: wanted ISO 8601 or a whole number", where, i,
                             i ? " of the first one's kind" : "");
     }
-    ok = ok && read_frequency(q, body, &format, &f) && forecast_place(q, item, ticks, n, &format, &f, NULL);
+    ok = ok && forecast_read_frequency(q, body, &format, &f) && forecast_place(q, item, ticks, n, &format, &f, NULL);
     free(ticks);
     return ok;
 }
@@ -198,7 +173,7 @@ static bool read_start(struct forecast_request *q, const struct json *body, cons
         http_error(q->http, 400, "invalid_value", "start", "start is no timestamp: wanted ISO 8601 or a whole number");
         return false;
     }
-    if (!read_frequency(q, body, &format, &f)) return false;
+    if (!forecast_read_frequency(q, body, &format, &f)) return false;
     if (!f.step && format.kind == TIME_INDEX) f.step = 1;
     if (!f.step && !frequency_read(q->model->info->frequency, &f)) {
         http_error(q->http, 400, "invalid_request", "frequency", "start needs a frequency, like \"30min\"");
@@ -215,56 +190,6 @@ static bool read_start(struct forecast_request *q, const struct json *body, cons
         return false;
     }
     return true;
-}
-
-bool forecast_place(struct forecast_request *q, struct forecast_item *item, const int64_t *ticks, size_t count,
-                    const struct time_format *format, const struct frequency *given, const size_t *row_numbers)
-{
-    size_t width = q->model->info->channel_count, total, *slots;
-    rnnd_error err = {0};
-    float *placed = NULL;
-    bool ok = false;
-
-    item->format = *format;
-    item->frequency = *given;
-    if (!count) return true;
-    if (!item->frequency.step && count < 3) frequency_read(q->model->info->frequency, &item->frequency);
-    slots = malloc(count * sizeof *slots);
-    if (!slots) goto memory;
-    if (times_grid(ticks, count, format, row_numbers, q->app->steps_limit, &item->frequency, slots, &err) != RNND_OK) {
-        forecast_refuse(q, &err);
-        goto out;
-    }
-    total = slots[count - 1] + 1;
-    if (total > q->app->steps_limit - q->placed_steps) {
-        http_error(q->http, 413, "too_large", "timestamps", "with the gaps between its timestamps series %zu has %zu "
-                   "steps; a request may feed %zu in all", item->index, total, q->app->steps_limit);
-        goto out;
-    }
-    q->placed_steps += total;
-    if (total > count) {
-        placed = malloc(total * width * sizeof *placed);
-        if (!placed) goto memory;
-        for (size_t i = 0; i < total * width; i++) placed[i] = NAN;
-        for (size_t i = 0; i < count; i++)
-            memcpy(placed + slots[i] * width, item->rows + i * width, width * sizeof *placed);
-        free(item->owned);
-        item->rows = item->owned = placed;
-        item->steps = total;
-    }
-    item->has_time = time_add(ticks[count - 1], &item->frequency, format, 1, &item->next_time);
-    ok = true;
-    goto out;
-memory:
-    http_error(q->http, 503, "no_memory", "timestamps", "no memory for %zu timestamps", count);
-out:
-    free(slots);
-    return ok;
-}
-
-bool forecast_read_frequency(struct forecast_request *q, const struct time_format *format, struct frequency *f)
-{
-    return read_frequency(q, NULL, format, f);
 }
 
 bool forecast_read_json(struct forecast_request *q, const struct json *body)
