@@ -6,41 +6,62 @@
 
 #include "server/api/handlers.h"
 
+/* media types */
+#define JSON   "application/json"
+#define BYTES  "application/octet-stream"
+#define LINES  "application/x-ndjson"
+#define EVENTS "text/event-stream"
+#define CSV    "text/csv"
+#define NPY    "application/x-npy"
+#define OR     " "
+
+static void get_openapi(struct app *app, struct http_request *r)
+{
+    struct json_out o;
+    (void)app;
+    json_out_init(&o);
+    openapi_write(&o);
+    app_answer_json(r, 200, &o);
+}
+
 /* clang-format off */
 static const struct route routes[] = {
     /* sessions: state that lives here, stepped one request after another */
-    {"POST",   "/v1/sessions",                post_sessions},
-    {"GET",    "/v1/sessions",                get_sessions},
-    {"GET",    "/v1/sessions/{id}",           get_session},
-    {"DELETE", "/v1/sessions/{id}",           delete_session},
-    {"POST",   "/v1/sessions/{id}/steps",     post_session_steps},
-    {"POST",   "/v1/sessions/{id}/reset",     post_session_reset},
-    {"POST",   "/v1/sessions/{id}/fork",      post_session_fork},
-    {"POST",   "/v1/sessions/{id}/rewind",    post_session_rewind},
-    {"GET",    "/v1/sessions/{id}/state",     get_session_state},
-    {"PUT",    "/v1/sessions/{id}/state",     put_session_state},
-    {"POST",   "/v1/steps",                   post_steps},
+    {"POST",   "/v1/sessions",               post_sessions,      "Create a session, fresh or from a state", JSON, JSON},
+    {"GET",    "/v1/sessions",               get_sessions,       "List sessions", NULL, JSON},
+    {"GET",    "/v1/sessions/{id}",          get_session,        "Show a session", NULL, JSON},
+    {"DELETE", "/v1/sessions/{id}",          delete_session,     "End a session", NULL, JSON},
+    {"POST",   "/v1/sessions/{id}/steps",    post_session_steps, "Advance a session", JSON OR BYTES,
+     JSON OR BYTES OR EVENTS OR LINES},
+    {"POST",   "/v1/sessions/{id}/reset",    post_session_reset, "Back to the initial state", JSON, JSON},
+    {"POST",   "/v1/sessions/{id}/fork",     post_session_fork,  "Copy a session", JSON, JSON},
+    {"POST",   "/v1/sessions/{id}/rewind",   post_session_rewind, "Back to a kept earlier step", JSON, JSON},
+    {"GET",    "/v1/sessions/{id}/state",    get_session_state,  "Take the state out", NULL, BYTES},
+    {"PUT",    "/v1/sessions/{id}/state",    put_session_state,  "Put a state in", BYTES, JSON},
+    {"POST",   "/v1/steps",                  post_steps,         "Step many sessions", LINES OR BYTES, LINES OR BYTES},
     /* models, whole windows, forecasts */
-    {"GET",    "/v1/models",                  get_models},
-    {"GET",    "/v1/models/{model}",          get_model},
-    {"POST",   "/v1/models/{model}:predict",  post_predict},
-    {"POST",   "/v1/forecast",                post_forecast},
+    {"GET",    "/v1/models",                 get_models,         "List models", NULL, JSON},
+    {"GET",    "/v1/models/{model}",         get_model,          "Show a model", NULL, JSON},
+    {"POST",   "/v1/models/{model}:predict", post_predict,       "Run whole windows", JSON OR NPY OR CSV,
+     JSON OR NPY OR CSV},
+    {"POST",   "/v1/forecast",               post_forecast,      "Forecast series", JSON OR CSV, JSON OR CSV},
     /* text, as OpenAI's clients send it */
-    {"POST",   "/v1/completions",             post_completions},
-    {"POST",   "/v1/chat/completions",        post_chat_completions},
-    {"POST",   "/v1/score",                   post_score},
-    {"POST",   "/tokenize",                   post_tokenize},
-    {"POST",   "/detokenize",                 post_detokenize},
+    {"POST",   "/v1/completions",            post_completions,   "Continue a text", JSON, JSON OR EVENTS},
+    {"POST",   "/v1/chat/completions",       post_chat_completions, "Answer in a dialogue", JSON, JSON OR EVENTS},
+    {"POST",   "/v1/score",                  post_score,         "How likely a text is", JSON, JSON},
+    {"POST",   "/tokenize",                  post_tokenize,      "Text to token ids", JSON, JSON},
+    {"POST",   "/detokenize",                post_detokenize,    "Token ids to text", JSON, JSON},
     /* operations */
-    {"GET",    "/health",                     get_health},
-    {"GET",    "/livez",                      get_livez},
-    {"GET",    "/readyz",                     get_readyz},
-    {"GET",    "/metrics",                    get_metrics},
+    {"GET",    "/health",                    get_health,         "Does it take work?", NULL, JSON},
+    {"GET",    "/livez",                     get_livez,          "Does it live?", NULL, JSON},
+    {"GET",    "/readyz",                    get_readyz,         "Does it take work?", NULL, JSON},
+    {"GET",    "/metrics",                   get_metrics,        "Metrics for Prometheus", NULL, "text/plain"},
+    {"GET",    "/openapi.json",              get_openapi,        "This description", NULL, JSON},
     /* the page */
-    {"GET",    "/",                           get_page},
-    {"GET",    "/ui/{file}",                  get_page},
+    {"GET",    "/",                          get_page,           "A page to look at", NULL, "text/html"},
+    {"GET",    "/ui/{file}",                 get_page,           NULL, NULL, NULL},
     /* tests of the server itself, only with --test-hooks */
-    {"POST",   "/test/hold",                  post_test_hold},
+    {"POST",   "/test/hold",                 post_test_hold,     NULL, NULL, NULL},
 };
 /* clang-format on */
 

@@ -9,6 +9,8 @@
 struct route {
     const char *method, *pattern; /* "{x}" in a segment takes what is not literal around it: "/v1/models/{m}:predict" */
     app_handler handler;
+    const char *summary;          /* for the description; NULL: not described */
+    const char *takes, *gives;    /* media types, "a/b c/d"; takes NULL: no body */
 };
 
 enum route_result { ROUTE_FOUND, ROUTE_UNKNOWN, ROUTE_METHOD };
@@ -23,6 +25,9 @@ struct route_match {
 
 enum route_result routes_match(const char *method, const char *path, struct route_match *out);
 size_t routes_list(const struct route **table);
+
+/* openapi.c: the routes as an OpenAPI 3.1 document. */
+void openapi_write(struct json_out *o);
 
 /* Finds the handler and calls it; answers 404 and 405 itself. */
 void routes_handle(struct app *app, struct http_request *r);

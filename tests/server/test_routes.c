@@ -91,6 +91,39 @@ static void every_route_is_reached(void **unused)
     }
 }
 
+/* The description is JSON and has every route but the page's files and the tests' own, with the parts of its path. */
+static void every_route_is_described(void **unused)
+{
+    const struct route *table;
+    size_t count = routes_list(&table);
+    struct json_out o;
+    struct json_doc *doc;
+    char message[200];
+    (void)unused;
+    json_out_init(&o);
+    openapi_write(&o);
+    assert_false(o.failed);
+    if (json_parse(o.data, o.bytes, 32, &doc, message, sizeof message)) fail_msg("%s", message);
+    assert_string_equal(json_string(json_get(json_root(doc), "openapi"), NULL), "3.1.0");
+    const struct json *paths = json_get(json_root(doc), "paths");
+    for (size_t i = 0; i < count; i++) {
+        const struct json *path = json_get(paths, table[i].pattern), *operation;
+        char method[16] = "";
+        if (!strncmp(table[i].pattern, "/ui/", 4) || !strncmp(table[i].pattern, "/test/", 6)) {
+            assert_null(path);
+            continue;
+        }
+        for (size_t k = 0; table[i].method[k]; k++) method[k] = (char)(table[i].method[k] | 0x20);
+        operation = json_get(path, method);
+        assert_string_equal(json_string(json_get(operation, "summary"), NULL), table[i].summary);
+        assert_int_equal(json_type(json_get(operation, "requestBody")) == JSON_OBJECT, table[i].takes != NULL);
+        assert_int_equal(json_type(json_get(json_get(operation, "responses"), "2XX")), JSON_OBJECT);
+        assert_int_equal(json_count(json_get(path, "parameters")), strchr(table[i].pattern, '{') != NULL);
+    }
+    json_free(doc);
+    json_out_free(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -98,6 +131,7 @@ int main(void)
         cmocka_unit_test(other_paths_find_nothing),
         cmocka_unit_test(a_wrong_method_names_the_right_ones),
         cmocka_unit_test(every_route_is_reached),
+        cmocka_unit_test(every_route_is_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
