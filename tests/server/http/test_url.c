@@ -91,7 +91,7 @@ static void many_bare_names(void **unused)
 {
     char target[400] = "/p?";
     (void)unused;
-    for (int i = 0; i < 100; i++) snprintf(target + 3 + 3 * i, 8, "%02d&", i);
+    for (int i = 0; i < 100; i++) snprintf(target + 3 + 3 * i, 8, "%02u&", (unsigned)i % 100);
     struct http_request r = parse(target);
     assert_null(r.target_error);
     query(&r, "00", "");
