@@ -1,4 +1,4 @@
-/* test_times.c -- timestamps there and back against the C library's calendar, frequencies, months, grids and their gaps. */
+/* test_times.c -- timestamps there and back against the C library, frequencies, months, grids and their gaps. */
 #include "server/api/times.h"
 
 #include <setjmp.h>
@@ -61,10 +61,22 @@ static void every_day_is_the_librarys(void **unused)
 
 static void what_is_no_time(void **unused)
 {
-    static const char *const texts[] = {"", "2024", "2024-13-01", "2024-00-01", "2023-02-29", "2024-04-31", "2024-01-01T",
-                                        "2024-01-01T24:00", "2024-01-01T12:60", "2024-01-01T12:00:60", "24-01-01",
-                                        "2024-01-01T12:00+25:00", "2024-01-01T12:00:00.1234567", "2024-01-01x12:00",
-                                        "2024-01-01T12:00Zx", "2024/01/01"};
+    static const char *const texts[] = {"",
+                                        "2024",
+                                        "2024-13-01",
+                                        "2024-00-01",
+                                        "2023-02-29",
+                                        "2024-04-31",
+                                        "2024-01-01T",
+                                        "2024-01-01T24:00",
+                                        "2024-01-01T12:60",
+                                        "2024-01-01T12:00:60",
+                                        "24-01-01",
+                                        "2024-01-01T12:00+25:00",
+                                        "2024-01-01T12:00:00.1234567",
+                                        "2024-01-01x12:00",
+                                        "2024-01-01T12:00Zx",
+                                        "2024/01/01"};
     int64_t ticks;
     (void)unused;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -95,9 +107,16 @@ static void numbers_tell_their_kind_by_size(void **unused)
 
 static void frequencies(void **unused)
 {
-    static const struct { const char *text; int64_t step; bool months; } good[] = {
-        {"30min", 1800 * SECOND, false}, {"H", 3600 * SECOND, false}, {"1D", 86400 * SECOND, false},
-        {"W", 7 * 86400 * SECOND, false}, {"MS", 1, true}, {"2Q", 6, true}, {"Y", 12, true}, {"15 s", 15 * SECOND, false},
+    static const struct { const char *text; int64_t step; bool months;
+    } good[] = {
+        {"30min", 1800 * SECOND, false},
+        {"H", 3600 * SECOND, false},
+        {"1D", 86400 * SECOND, false},
+        {"W", 7 * 86400 * SECOND, false},
+        {"MS", 1, true},
+        {"2Q", 6, true},
+        {"Y", 12, true},
+        {"15 s", 15 * SECOND, false},
     };
     static const char *const bad[] = {"", "0min", "-1H", "x", "30", "min30", "1 2H", "99999999D", "minutesminutes"};
     struct frequency f;
