@@ -1,4 +1,5 @@
-/* predict.h -- one :predict request, between predict.c and its two ways through states (predict_states.c). */
+/* predict.h -- one :predict request, read and run by predict.c or through states by predict_states.c, ended by
+ * predict_write.c. */
 #ifndef SERVER_PREDICT_H
 #define SERVER_PREDICT_H
 
@@ -7,7 +8,13 @@
 #include "server/api/stepping.h"
 
 enum predict_format { PREDICT_JSON, PREDICT_NPY, PREDICT_CSV };
-struct predict_series;
+
+struct predict_series {             /* the series way: predict_states.c */
+    struct series_lane *lanes;
+    void *states;                   /* [lanes][state_bytes] */
+    size_t lane_count, next, running;
+    bool failed;
+};
 
 struct predict {
     struct app *app;
@@ -31,12 +38,13 @@ struct predict {
     struct predict_series *series;  /* the series way */
 };
 
+/* predict_states.c */
 /* Windows of a series model: each through a fresh state. Answers and frees p in the end. */
 void predict_series(struct predict *p);
-void predict_series_free(struct predict *p);
 /* "session": the one window goes through that session, by the step rule. Answers and frees p in the end. */
 void predict_session(struct predict *p);
 
+/* predict_write.c */
 void predict_answer(struct predict *p);                         /* and frees p */
 void predict_fail(struct predict *p, const char *wire_code);    /* p->error; and frees p */
 void predict_free(struct predict *p);

@@ -17,13 +17,6 @@ struct series_lane {
     size_t window, fed;
 };
 
-struct predict_series {
-    struct series_lane *lanes;
-    void *states;                   /* [lanes][state_bytes] */
-    size_t lane_count, next, running;
-    bool failed;
-};
-
 static enum job_next series_input(struct job *j, float *row)
 {
     struct series_lane *lane = (struct series_lane *)j;
@@ -110,13 +103,6 @@ static void series_gone(struct http_request *r, enum http_gone why, void *contex
     (void)r, (void)why;
     p->r = NULL;
     series_fail(p, RNND_GONE, &err);
-}
-
-void predict_series_free(struct predict *p)
-{
-    free(p->series->lanes);
-    free(p->series->states);
-    free(p->series);
 }
 
 void predict_series(struct predict *p)
