@@ -9,10 +9,10 @@ cd "$(dirname "$0")/.."
 dir=$PWD/build/container
 passed=0 failed=0
 skip() { echo "skipped: container-test: $1"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }
-check() { # name, command...
-    name=$1; shift
-    if "$@" >"$dir/last" 2>&1; then passed=$((passed + 1)); echo "ok    $name"; else
-        failed=$((failed + 1)); echo "FAIL  $name"; tail -5 "$dir/last"
+check() { # what, command...
+    what=$1; shift
+    if "$@" >"$dir/last" 2>&1; then passed=$((passed + 1)); echo "ok    $what"; else
+        failed=$((failed + 1)); echo "FAIL  $what"; tail -5 "$dir/last"
     fi
 }
 [ "$(id -u)" = 0 ] || skip "not root"
@@ -53,6 +53,7 @@ if ! podman image exists "$base"; then
     sources=$(ls /etc/apt/sources.list /etc/apt/sources.list.d/*debian*.sources /etc/apt/sources.list.d/*debian*.list 2>/dev/null)
     opts=
     for f in $(grep -lE '^(Acquire|APT::Sandbox)' /etc/apt/apt.conf.d/* 2>/dev/null | grep -v docker-); do opts="$opts --aptopt=$f"; done
+    for p in man doc locale info; do opts="$opts --dpkgopt=path-exclude=/usr/share/$p/*"; done # as the slim images do
     # shellcheck disable=SC2086
     mmdebstrap --variant=minbase --skip=check/empty --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
         $opts bookworm "$dir/base.tar" $sources >"$dir/base.log" 2>&1 || { tail -3 "$dir/base.log"; skip "no base image can be made"; }
