@@ -36,6 +36,7 @@ struct many_call {
     bool binary;
     struct many_row *rows;
     size_t count, pending;
+    size_t output_left_bytes;   /* of all rows */
 };
 
 static void many_free(struct many_call *c)
@@ -297,13 +298,14 @@ static void begin_all(struct many_call *c, const char *body, const struct spans 
     const char *model_name = http_query(c->r, "model");
     bool is_retry = retries && strtol(retries, NULL, 10) > 0;
     http_on_gone(c->r, many_gone, c);
+    c->output_left_bytes = c->binary ? STEPPING_OUTPUT_LIMIT : STEPPING_TEXT_LIMIT;
     c->pending = c->count + 1; /* rows may end while they are being begun */
     for (size_t i = 0; i < c->count; i++) {
         struct stepping *s = &c->rows[i].s;
         s->app = c->app;
         s->owner = c;
         s->done = row_done;
-        s->output_limit_bytes = STEPPING_OUTPUT_LIMIT / c->count;
+        s->output_left_bytes = &c->output_left_bytes;
         s->last_only = outputs && strcmp(outputs, "last") == 0;
         s->request.is_retry = is_retry;
         if (c->binary)

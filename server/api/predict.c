@@ -196,17 +196,18 @@ static rnnd_code read_json(struct predict *p)
 
 /* ---- beginning --------------------------------------------------------------------------------------------------- */
 
-static rnnd_code take(float **out, size_t a, size_t b, size_t c, rnnd_error *err)
+static rnnd_code take(struct predict *p, float **out, size_t a, size_t b, size_t c)
 {
     size_t floats;
     if (!inputs_product(a, b, &floats) || !inputs_product(floats, c, &floats) ||
-        floats > STEPPING_OUTPUT_LIMIT / sizeof(float))
-        return engine_fail(err, RNND_TOO_LARGE, "instances",
-                           "the answer of %zu x %zu steps with %zu numbers each is over "
-                           "%zu bytes; send fewer windows at once",
-                           a, b, c, STEPPING_OUTPUT_LIMIT);
+        floats > p->output_left_bytes / sizeof(float))
+        return engine_fail(&p->error, RNND_TOO_LARGE, "instances",
+                           "the answer of %zu x %zu steps with %zu numbers each is over the "
+                           "%zu bytes left of one answer; send fewer windows at once",
+                           a, b, c, p->output_left_bytes);
+    p->output_left_bytes -= floats * sizeof(float);
     *out = malloc((floats ? floats : 1) * sizeof(float));
-    return *out ? RNND_OK : engine_fail_memory(err, floats * sizeof(float));
+    return *out ? RNND_OK : engine_fail_memory(&p->error, floats * sizeof(float));
 }
 
 static rnnd_code take_memory(struct predict *p)
@@ -219,11 +220,11 @@ static rnnd_code take_memory(struct predict *p)
     p->slice_windows = SLICE_STEPS / p->in.steps;
     if (p->slice_windows < 1) p->slice_windows = 1;
     if (p->slice_windows > SLICE_WINDOWS) p->slice_windows = SLICE_WINDOWS;
-    code = take(&p->outputs, p->in.batch, p->out_steps, p->out_width, &p->error);
-    if (code == RNND_OK && p->want_h) code = take(&p->hn, p->layers, p->in.batch, p->hidden, &p->error);
-    if (code == RNND_OK && p->want_c) code = take(&p->cn, p->layers, p->in.batch, p->hidden, &p->error);
+    code = take(p, &p->outputs, p->in.batch, p->out_steps, p->out_width);
+    if (code == RNND_OK && p->want_h) code = take(p, &p->hn, p->layers, p->in.batch, p->hidden);
+    if (code == RNND_OK && p->want_c) code = take(p, &p->cn, p->layers, p->in.batch, p->hidden);
     if (code == RNND_OK && (p->h0 || p->c0 || p->hn || p->cn))
-        code = take(&p->slice, 4 * p->layers, p->slice_windows, p->hidden, &p->error);
+        code = take(p, &p->slice, 4 * p->layers, p->slice_windows, p->hidden);
     return code;
 }
 
@@ -263,6 +264,7 @@ static struct predict *begin(struct app *app, struct http_request *r)
     p->model = model;
     p->format = (enum predict_format)format;
     p->want_outputs = true;
+    p->output_left_bytes = p->format == PREDICT_NPY ? STEPPING_OUTPUT_LIMIT : STEPPING_TEXT_LIMIT;
     p->want = (struct inputs_want){.info = model->info, .field = "body", .windows = true, .missing = series,
                                    .width = series ? model->info->input_width : rnnd_window_input_width(model->handle),
                                    .steps_limit = app->steps_limit};

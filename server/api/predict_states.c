@@ -213,7 +213,7 @@ void predict_session(struct predict *p)
     c->s.app = p->app;
     c->s.owner = c;
     c->s.done = session_done;
-    c->s.output_limit_bytes = STEPPING_OUTPUT_LIMIT;
+    c->s.output_left_bytes = &p->output_left_bytes;
     c->s.last_only = p->model->info->output_last && p->model->info->task != RNND_SERIES;
     if (!app_session_request(p->r, json_root(p->doc), &c->s.request)) {
         free(c);

@@ -122,11 +122,12 @@ static rnnd_code take_outputs(struct stepping *s)
     s->row_width = text ? info->vocabulary : info->output_width;
     s->top_count = info->vocabulary < STEPPING_TOP ? info->vocabulary : STEPPING_TOP;
     size_t row_bytes = text && !s->all_logprobs ? s->top_count * sizeof *s->tops : s->row_width * sizeof(float);
-    if (!inputs_product(s->rows, row_bytes ? row_bytes : 1, &bytes) || bytes > s->output_limit_bytes)
+    if (!inputs_product(s->rows, row_bytes ? row_bytes : 1, &bytes) || bytes > *s->output_left_bytes)
         return engine_fail(&s->error, RNND_TOO_LARGE, "outputs",
                            "the outputs of %zu steps are %zu bytes each, over the "
-                           "%zu bytes of one answer; ask for \"outputs\":\"last\" or fewer steps at once",
-                           s->rows, row_bytes, s->output_limit_bytes);
+                           "%zu bytes left of one answer; ask for \"outputs\":\"last\" or fewer steps at once",
+                           s->rows, row_bytes, *s->output_left_bytes);
+    *s->output_left_bytes -= bytes;
     void *memory = malloc(bytes ? bytes : 1);
     if (text && !s->all_logprobs) {
         s->tops = memory;

@@ -8,7 +8,8 @@
 #include "server/api/inputs.h"
 
 #define STEPPING_TOP 20                              /* log-probabilities a token answers with */
-#define STEPPING_OUTPUT_LIMIT ((size_t)256 << 20)    /* bytes of outputs one request may ask for */
+#define STEPPING_OUTPUT_LIMIT ((size_t)256 << 20)    /* bytes of outputs one request may ask for: as bytes, in pieces */
+#define STEPPING_TEXT_LIMIT ((size_t)32 << 20)       /* where the loop writes them as one text: JSON, NDJSON, CSV */
 
 struct stepping_top { int32_t id; float logprob; };
 
@@ -21,7 +22,7 @@ struct stepping {
     struct inputs in;                           /* owned from start on */
     bool last_only;                             /* "outputs":"last" */
     bool all_logprobs;                          /* text: whole rows of log-probabilities, not the top ones */
-    size_t output_limit_bytes;
+    size_t *output_left_bytes;                  /* what the request may still ask for; less what this takes */
     void (*progress)(struct stepping *s);       /* optional: `ready` has grown */
     void (*done)(struct stepping *s);           /* exactly once, maybe inside stepping_start() */
 

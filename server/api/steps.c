@@ -28,6 +28,7 @@ struct steps_call {
     enum reply_format format;
     bool opened, finished;      /* the stream; the work */
     size_t sent;                /* rows */
+    size_t output_left_bytes;
     uint64_t after;             /* Last-Event-ID: events up to this step are not sent again */
 };
 
@@ -262,12 +263,13 @@ void post_session_steps(struct app *app, struct http_request *r)
     c->r = r;
     c->s.app = app;
     c->s.owner = c;
-    c->s.output_limit_bytes = STEPPING_OUTPUT_LIMIT;
+    c->s.output_left_bytes = &c->output_left_bytes;
     c->s.done = steps_done;
     if (!prepare(app, c, &x)) {
         call_free(c);
         return;
     }
+    c->output_left_bytes = c->format == REPLY_JSON ? STEPPING_TEXT_LIMIT : STEPPING_OUTPUT_LIMIT;
     if (streams(c)) c->s.progress = steps_progress;
     http_on_gone(r, steps_gone, c);
     if (streams(c)) http_on_room(r, steps_room, c);

@@ -12,6 +12,7 @@
 
 #define QUIET_S 10.0       /* a stream without a chunk for so long gets a comment line */
 #define CHOICES_LIMIT 1024 /* prompts x best_of of one request */
+#define LOGPROBS_LIMIT 4000000 /* log-probabilities of an answer that leaves whole */
 
 /* ---- small things ------------------------------------------------------------------------------------------------ */
 
@@ -352,6 +353,21 @@ static void on_gone(struct http_request *r, enum http_gone why, void *context)
     on_room(r, q);
 }
 
+/* What a stream's client has read is gone; a whole answer holds the log-probabilities of all its tokens. */
+static bool check_logprobs(struct text_request *q)
+{
+    const struct text_settings *s = &q->settings;
+    double tokens = 0;
+
+    if (!s->logprobs || s->stream) return true;
+    for (size_t i = 0; i < q->prompt_count; i++)
+        tokens += (double)s->best_of * ((double)s->max_tokens + (s->echo ? (double)q->prompts[i].count : 0));
+    if (tokens * (1 + s->top) <= LOGPROBS_LIMIT) return true;
+    http_error(q->http, 413, "too_large", "logprobs", "%.0f tokens with %d log-probabilities each; an answer has %d at "
+               "most: ask for fewer, or stream it", tokens, 1 + s->top, LOGPROBS_LIMIT);
+    return false;
+}
+
 static bool make_choices(struct text_request *q)
 {
     size_t count = q->prompt_count * (size_t)q->settings.best_of, bytes = rnnd_state_bytes(q->model->handle);
@@ -392,7 +408,7 @@ void text_start(struct text_request *q)
         text_free(q);
         return;
     }
-    if (!make_choices(q)) {
+    if (!check_logprobs(q) || !make_choices(q)) {
         text_free(q);
         return;
     }
