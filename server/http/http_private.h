@@ -25,6 +25,7 @@ struct connection {
     char client[64];
     uint64_t due_ms;              /* a request's headers must be complete by then; 0 = they are */
     bool watched, armed;          /* in the loop's epoll; and its one shot is not used up */
+    bool at_end;                  /* a look a second ago found the client's end behind all it had sent */
 };
 
 struct header {

@@ -39,6 +39,22 @@ static void client_left(struct connection *c)
     request_resume(r);
 }
 
+/* A client's end that comes together with the last bytes it sends makes no edge of its own: MHD reads the bytes, then
+ * waits for more. So once a second every connection that waits for its client is looked at; what has been at its end
+ * for two looks, so that nothing read before is still on its way through MHD, is over. */
+static void look_for_ends(struct http_server *s)
+{
+    char byte;
+
+    for (struct connection *c = s->connections; c; c = c->next) {
+        const struct http_request *r = c->request;
+        if (r && (r->dispatched || r->queued || r->suspended)) continue;
+        bool before = c->at_end;
+        c->at_end = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+        if (c->at_end && before) shutdown(c->fd, SHUT_RDWR);
+    }
+}
+
 void loop_run_calls(struct http_server *s)
 {
     struct http_call *call, *next;
@@ -155,6 +171,7 @@ void loop_turn(struct http_server *s)
     if (now >= s->next_sweep_ms) sweep(s, now);
     if (now >= s->next_second_ms) {
         s->next_second_ms = now + 1000;
+        look_for_ends(s);
         if (s->hooks.every_second) s->hooks.every_second(s->hooks.context);
     }
 }

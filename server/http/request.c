@@ -86,6 +86,7 @@ void *request_target(void *server, const char *uri, struct MHD_Connection *mhd)
     struct http_request *r = c ? calloc(1, sizeof *r) : NULL;
 
     if (!r) return NULL;
+    c->at_end = false;
     r->server = server;
     r->connection = c;
     r->target = strdup(uri);
@@ -231,6 +232,7 @@ void request_completed(void *server, struct MHD_Connection *mhd, void **context,
     if (!r) return;
     *context = NULL;
     r->connection->request = NULL;
+    r->connection->at_end = false;
     r->connection->due_ms = now_ms() + s->idle_ms + s->header_deadline_ms;
     loop_due(s, r->connection->due_ms);
     if (r->began) {

@@ -374,6 +374,46 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* A client that hangs up right behind its last bytes: no edge tells of its end (loop.c). */
+static void a_client_that_leaves_in_mid_upload(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    struct fixture *f = start(&o);
+    double start_s = now();
+
+    for (int i = 0; i < 20; i++) {
+        int fd = dial(f);
+        socket_say(fd, "POST /upload HTTP/1.1\r\n" HOST "Content-Length: 100000\r\n\r\nthe first bytes of them");
+        close(fd);
+    }
+    wait_for(&f->gone_records, 20);
+    assert_true(now() - start_s < 0.5 * o.request_deadline_ms / 1000);
+    assert_int_equal(atomic_load(&f->handled), 0);
+    assert_int_equal(http_in_flight(f->http), 0);
+    stop(f);
+}
+
+/* All of it sent, then half of the connection closed: it is answered, then closed, long before its idle time. */
+static void a_client_that_only_stops_sending(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    struct fixture *f = start(&o);
+    int fd = dial(f);
+    char byte;
+
+    socket_say(fd, GET("/one") GET("/two") GET("/three"));
+    shutdown(fd, SHUT_WR);
+    char *text = socket_hear(fd, "/three");
+    assert_non_null(strstr(text, "GET /one"));
+    assert_non_null(strstr(text, "GET /two"));
+    while (recv(fd, &byte, 1, 0) > 0) continue;
+    close(fd);
+    assert_int_equal(atomic_load(&f->handled), 3);
+    stop(f);
+}
+
 static void deadlines(void **unused)
 {
     (void)unused;
@@ -525,6 +565,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keep_alive_and_pipelining), cmocka_unit_test(chunked_upload),
         cmocka_unit_test(errors), cmocka_unit_test(streams), cmocka_unit_test(a_client_that_leaves),
+        cmocka_unit_test(a_client_that_leaves_in_mid_upload),
+        cmocka_unit_test(a_client_that_only_stops_sending),
         cmocka_unit_test(deadlines), cmocka_unit_test(draining_with_open_streams),
         cmocka_unit_test(closing_with_suspended_connections), cmocka_unit_test(unix_socket),
         cmocka_unit_test(ports_in_use_are_named), cmocka_unit_test(hundreds_at_once_are_all_answered),
