@@ -420,7 +420,7 @@ def export(args, net, scale, x):
     r = measure(net, scale, x, int(TRAIN * len(x)), int(REPORT * len(x)))
     config = {
         "format": 1, "name": "taxi", "task": "series",
-        "description": "Forecasts New York taxi passengers per half hour, two days ahead.",
+        "description": "Forecasts New York taxi passengers per half hour, a day ahead.",
         "inputs": [{"name": "features", "width": INPUTS}],
         "layers": [{"type": "lstm", "name": "lstm", "hidden": 2 * sum(n.lstm.hidden_size for n in net.members)},
                    {"type": "dense", "name": "echo", "activation": "tanh", "bias": False, "inputs": ["features"]},
