@@ -32,8 +32,8 @@ function lineFor(model) {
   if (facts.task === "text")
     return `curl -N ${at}/v1/completions -d ${quote({ model: name, prompt: "The ", max_tokens: 200, stream: true })}`;
   if (name === "taxi")
-    return `curl '${at}/v1/forecast?model=taxi&horizon=48&quantiles=0.1,0.9' -H 'Content-Type: text/csv' ` +
-      "--data-binary @models/examples/taxi.csv";
+    return `curl -s ${at}/ui/taxi.csv | curl '${at}/v1/forecast?model=taxi&horizon=48&quantiles=0.1,0.9' ` +
+      "-H 'Content-Type: text/csv' --data-binary @-";
   if (facts.task === "series")
     return `curl ${at}/v1/forecast -d ${quote({ model: name, horizon: facts.horizon, level: [80],
       series: Array.from({ length: Math.max(4, facts.warmup) }, (_, i) => facts.channels.length === 1 ? i % 24
@@ -60,7 +60,10 @@ async function showModels() {
   $("forecast").hidden = !series.length;
   fill($("chat-model"), text);
   fill($("forecast-model"), series);
-  if (series.length) exampleHistory();
+  if (series.length) {
+    await exampleHistory();
+    forecast();
+  }
 }
 
 async function showHealth() {
@@ -176,6 +179,7 @@ function draw(history, low, middle, high) {
   const path = (values, from) => values.map((v, i) =>
     Number.isFinite(v) ? `${i && Number.isFinite(values[i - 1]) ? "L" : "M"}${x(from + i).toFixed(1)} ${y(v).toFixed(1)}`
       : "").join("");
+  const number = (v) => Number(v.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 });
   const n = shown.length, back = high.map((v, i) => `L${x(n + i).toFixed(1)} ${y(v).toFixed(1)}`).reverse().join("");
   $("plot").replaceChildren(
     svg("line", { class: "axis", x1: 50, x2: 890, y1: 280, y2: 280 }),
@@ -183,12 +187,13 @@ function draw(history, low, middle, high) {
     svg("path", { class: "band", d: `${path(low, n)}${back}Z` }),
     svg("path", { class: "history", d: path(shown, 0) }),
     svg("path", { class: "median", d: path(middle, n) }),
-    svg("text", { x: 2, y: 24 }, max.toPrecision(4)),
-    svg("text", { x: 2, y: 284 }, min.toPrecision(4)));
+    svg("text", { x: 2, y: 24 }, number(max)), svg("text", { x: 2, y: 276 }, number(min)),
+    svg("text", { x: x(0), y: 297 }, `${n} steps of history`),
+    svg("text", { x: x(n - 0.5), y: 297 }, `${middle.length} steps ahead`));
 }
 
 async function forecast(event) {
-  event.preventDefault();
+  if (event) event.preventDefault();
   const model = models.find((m) => m.id === $("forecast-model").value);
   const history = $("series").value.split(/[\s,;]+/).filter(Boolean).map((v) => isNaN(v) ? null : Number(v));
   try {
