@@ -11,18 +11,20 @@ checks at load. Only numpy is needed for write_safetensors(), torch for export()
 The configuration is the one of core/README.md; what the caller gives goes over what export() finds out.
 """
 import json
+import os
 import struct
 
 import numpy as np
 
 TYPES = {"float32": "F32", "float64": "F64", "float16": "F16", "int64": "I64", "int32": "I32", "int16": "I16",
          "int8": "I8", "uint8": "U8", "bool": "BOOL"}
+BY_HAND = "write_safetensors() takes the tensors and a configuration written by hand (core/README.md)"
 
 
 def write_safetensors(path, tensors, config=None, metadata=None):
     """Writes named arrays, little-endian and without gaps, each at a multiple of its element size.
 
-    path      file to write
+    path      file to write; its folder is made where it is missing
     tensors   {name: numpy array}
     config    the model's configuration, kept as JSON text under __metadata__.rnnd
     metadata  further {name: text}
@@ -44,6 +46,7 @@ def write_safetensors(path, tensors, config=None, metadata=None):
         at += len(block)
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     with open(path, "wb") as f:
         f.write(struct.pack("<Q", len(text)) + text + b"".join(blocks))
 
@@ -124,12 +127,15 @@ def flatten(module, prefix=""):
 def apply(leaves, x):
     """the leaves one after the other; x is [batch][steps] of ids or [batch][steps][width]"""
     from torch import nn
-    for _, m in leaves:
-        if isinstance(m, nn.RNNBase):
-            x = m(x if m.batch_first else x.transpose(0, 1))[0]
-            x = x if m.batch_first else x.transpose(0, 1)
-        else:
-            x = m(x)
+    for name, m in leaves:
+        try:
+            if isinstance(m, nn.RNNBase):
+                x = m(x if m.batch_first else x.transpose(0, 1))[0]
+                x = x if m.batch_first else x.transpose(0, 1)
+            else:
+                x = m(x)
+        except (RuntimeError, IndexError) as e:
+            raise ValueError("layer %r does not take what the layers defined before it give (%s); " % (name, e) + BY_HAND)
     return x
 
 
@@ -147,9 +153,10 @@ def ordered(module, leaves, x, y):
     for kind, wanted in (("all", y), ("last", y[:, -1]), ("last", y[:, -1:])):
         if out.shape == wanted.shape and torch.allclose(out, wanted, rtol=1e-4, atol=1e-5):
             return kind
-    raise ValueError("forward() of %s is not its layers one after the other in their order of definition (output %s, "
-                     "wanted %s); write the configuration by hand" % (type(module).__name__, list(out.shape),
-                                                                      list(y.shape)))
+    found = ("its output is %s, theirs %s" % (list(out.shape), list(y.shape)) if out.shape != y.shape
+             else "they differ by up to %.3g" % (out - y).abs().max())
+    raise ValueError("forward() of %s is not its layers one after the other in their order of definition (%s); "
+                     % (type(module).__name__, found) + BY_HAND)
 
 
 def export(module, path, config=None, golden_inputs=None, extra_tensors=None):
@@ -163,11 +170,14 @@ def export(module, path, config=None, golden_inputs=None, extra_tensors=None):
     """
     import torch
     from torch import nn
+    if not isinstance(module, nn.Module):
+        raise ValueError("wanted a live torch.nn.Module, found %s (load_state_dict() puts a state_dict into one)"
+                         % type(module).__name__)
     leaves, layers, tensors = [], [], {}
     for name, m in flatten(module):
         layer = describe(m, name)
         if layer is None:
-            raise ValueError("module %r is a %s, which export() does not know" % (name, type(m).__name__))
+            raise ValueError("module %r is a %s, which export() does not know; " % (name, type(m).__name__) + BY_HAND)
         if layer is False:
             continue
         leaves.append((name, m))
