@@ -2,7 +2,7 @@
 #
 #   make                    build/rnnd, build/librnnd.a, build/librnnd.so.*
 #   make run [PORT=8080]    build, then serve the bundled models with a page at http://127.0.0.1:8080/
-#   make test [T=word]      all tests (plain, then the unit tests under ASan and UBSan); T= picks by name
+#   make test [T=word]      all tests (plain, then the unit tests under ASan and UBSan); T=core/base picks by name
 #   make check              house rules: layers, exported symbols, banned calls
 #   make bench              speed, as CSV
 #   make container-test     build the image and try it (root, buildah, podman)
@@ -114,8 +114,10 @@ $(TESTS_SERVER): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a $(NOMAIN_OBJ) $
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(TEST_LIBS) $(SERVER_LIBS) $(CORE_LIBS)
 
+# those whose name has the word T in it
+UNIT = $(strip $(foreach t,$(TESTS_CORE) $(TESTS_SERVER),$(if $(findstring $(T),$(t:$(B)/tests/%=%)),$(t))))
 .PHONY: unit
-unit: $(TESTS_CORE) $(TESTS_SERVER)
+unit: $(if $(T),$(UNIT),$(TESTS_CORE) $(TESTS_SERVER))
 
 # ---- what people type ------------------------------------------------------------------------------------------------
 .PHONY: packages test-packages run test unit-run check bench install container-test models clean help
@@ -158,6 +160,7 @@ install: all
 	install -m 644 core/rnnd.h $(DESTDIR)$(PREFIX)/include/
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' core/rnnd.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/rnnd.pc
 	install -m 644 models/*.safetensors $(DESTDIR)$(PREFIX)/share/rnnd/models/
+	install -m 644 models/rnnd_export.py $(DESTDIR)$(PREFIX)/share/rnnd/
 
 models:
 	@sed -n '/^## Making them again/,/^## /p' models/README.md
