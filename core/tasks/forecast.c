@@ -37,21 +37,21 @@ struct rnnd_forecast {
 static rnnd_code check_params(const struct rnnd_model *m, const rnnd_forecast_params *params, rnnd_error *err)
 {
     if (m->config.task != RNND_SERIES || !m->task_data)
-        return fail_at(err, RNND_UNSUPPORTED, "model", "Model '%s' is no series model, so it cannot forecast.",
+        return fail_at(err, RNND_UNSUPPORTED, "model", "model '%s' is no series model, so it cannot forecast",
                        m->info.name);
     if (params->horizon == 0)
-        return fail_at(err, RNND_INVALID, "horizon", "The horizon must be at least 1, found 0.");
+        return fail_at(err, RNND_INVALID, "horizon", "the horizon must be at least 1, found 0");
     for (size_t k = 0; k < params->quantile_count; k++) {
         float q = params->quantiles[k];
         if (!(q > 0.0f && q < 1.0f))
-            return fail_at(err, RNND_INVALID, "quantiles", "A quantile must be inside (0, 1), found %g.", (double)q);
+            return fail_at(err, RNND_INVALID, "quantiles", "a quantile must be inside (0, 1), found %g", (double)q);
         if (k && !(q >= params->quantiles[k - 1]))
             return fail_at(err, RNND_INVALID, "quantiles", "Quantiles must ascend, found %g after %g.", (double)q,
                            (double)params->quantiles[k - 1]);
     }
     if (m->config.series.quantile_count == 0 && (params->quantile_count || params->samples))
         return fail_at(err, RNND_UNSUPPORTED, params->quantile_count ? "quantiles" : "samples",
-                       "Model '%s' was trained without quantiles: it answers the mean alone.", m->info.name);
+                       "model '%s' was trained without quantiles: it answers the mean alone", m->info.name);
     return RNND_OK;
 }
 
@@ -60,10 +60,10 @@ static rnnd_code check_state(const struct rnnd_model *m, const struct series_sta
     const struct series_plan *p = series_plan(m);
     size_t needed = m->config.series.warmup ? m->config.series.warmup : 1;
     if (st->steps < needed)
-        return fail_at(err, RNND_MISMATCH, "series", "Model '%s' needs %zu steps of history before a forecast, given "
-                       "are %llu.", m->info.name, needed, (unsigned long long)st->steps);
+        return fail_at(err, RNND_MISMATCH, "series", "model '%s' needs %zu steps of history before a forecast, given "
+                       "are %llu", m->info.name, needed, (unsigned long long)st->steps);
     if (!m->kernels->finite(p->horizon * p->levels * p->channels, series_floats_const(st) + p->head))
-        return fail(err, RNND_NOT_FINITE, "The state of model '%s' holds values that are not finite.", m->info.name);
+        return fail(err, RNND_NOT_FINITE, "the state of model '%s' holds values that are not finite", m->info.name);
     return RNND_OK;
 }
 
@@ -74,12 +74,12 @@ static rnnd_code take_memory(struct rnnd_forecast *f, const rnnd_forecast_params
     size_t row, all, paths = 0, states = 0, trained;
     if (!size_add(m->state_bytes, 63, &f->stride) || !size_mul(params->horizon, f->channels, &row) ||
         !size_mul(row, params->quantile_count, &all) || !size_mul(row, params->samples, &paths))
-        return fail(err, RNND_TOO_LARGE, "A forecast of %zu steps, %zu quantiles and %zu samples does not fit in "
-                    "memory.", params->horizon, params->quantile_count, params->samples);
+        return fail(err, RNND_TOO_LARGE, "a forecast of %zu steps, %zu quantiles and %zu samples does not fit in "
+                    "memory", params->horizon, params->quantile_count, params->samples);
     f->stride -= f->stride % 64;
     trained = series_plan(m)->horizon * f->channels; /* a part of the head row, so it fits */
     if (!size_mul(f->stride, params->samples, &states))
-        return fail(err, RNND_TOO_LARGE, "The states of %zu sample paths do not fit in memory.", params->samples);
+        return fail(err, RNND_TOO_LARGE, "the states of %zu sample paths do not fit in memory", params->samples);
     bool ok = (f->fork = mem_aligned(f->stride)) && (f->medians = mem_alloc(trained, sizeof(float))) &&
               (f->mean = mem_alloc(row, sizeof(float)));
     if (ok && all)
@@ -166,7 +166,7 @@ void rnnd_forecast_close(struct rnnd_forecast *f)
 static rnnd_code own_failure(const struct rnnd_forecast *f, rnnd_code code, size_t step, rnnd_error *err)
 {
     if (code == RNND_MISMATCH || code == RNND_NOT_FINITE)
-        return fail(err, RNND_NOT_FINITE, "The forecast of model '%s' left the range of numbers at step %zu of %zu.",
+        return fail(err, RNND_NOT_FINITE, "the forecast of model '%s' left the range of numbers at step %zu of %zu",
                     f->model->info.name, step + 1, f->horizon);
     return code;
 }
@@ -247,7 +247,7 @@ static rnnd_code copy_finite(const struct rnnd_forecast *f, float *to, const flo
     size_t row = f->horizon * f->channels;
     for (size_t i = 0; to && i < count * row; i++) {
         if (!isfinite(from[i]))
-            return fail(err, RNND_NOT_FINITE, "The %s of the forecast of model '%s' is not finite at step %zu of %zu.",
+            return fail(err, RNND_NOT_FINITE, "the %s of the forecast of model '%s' is not finite at step %zu of %zu",
                         what, f->model->info.name, i % row / f->channels + 1, f->horizon);
         to[i] = from[i];
     }
@@ -257,7 +257,7 @@ static rnnd_code copy_finite(const struct rnnd_forecast *f, float *to, const flo
 rnnd_code rnnd_forecast_read(const struct rnnd_forecast *f, const rnnd_forecast_out *out, rnnd_error *err)
 {
     if (f->answered < f->horizon || (f->samples && f->step < f->horizon))
-        return fail(err, RNND_CONFLICT, "The forecast is not complete: %zu of %zu steps are answered.", f->answered,
+        return fail(err, RNND_CONFLICT, "the forecast is not complete: %zu of %zu steps are answered", f->answered,
                     f->horizon);
     rnnd_code code = copy_finite(f, out->mean, f->mean, 1, "mean", err);
     if (!code)

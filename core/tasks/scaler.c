@@ -18,20 +18,20 @@
 rnnd_code scaler_check(const struct channel_config *c, rnnd_error *err)
 {
     if (!isfinite(c->a) || !isfinite(c->b) || !isfinite(c->unit))
-        return fail_at(err, RNND_MISMATCH, c->name, "The scaler of channel '%s' has parameters that are not finite.",
+        return fail_at(err, RNND_MISMATCH, c->name, "the scaler of channel '%s' has parameters that are not finite",
                        c->name);
     if (c->scaler == SCALER_MINMAX && !(c->b > c->a))
-        return fail_at(err, RNND_MISMATCH, c->name, "The minmax scaler of channel '%s' needs a < b, found %g and %g.",
+        return fail_at(err, RNND_MISMATCH, c->name, "the minmax scaler of channel '%s' needs a < b, found %g and %g",
                        c->name, (double)c->a, (double)c->b);
     if (c->scaler != SCALER_NONE && c->scaler != SCALER_MINMAX && !(c->b > 0))
-        return fail_at(err, RNND_MISMATCH, c->name, "The scaler of channel '%s' needs b > 0, found %g.", c->name,
+        return fail_at(err, RNND_MISMATCH, c->name, "the scaler of channel '%s' needs b > 0, found %g", c->name,
                        (double)c->b);
     if ((c->scaler == SCALER_LOG1P || c->scaler == SCALER_ASINH) && !(c->unit > 0))
-        return fail_at(err, RNND_MISMATCH, c->name, "The scaler of channel '%s' needs unit > 0, found %g.", c->name,
+        return fail_at(err, RNND_MISMATCH, c->name, "the scaler of channel '%s' needs unit > 0, found %g", c->name,
                        (double)c->unit);
     if ((c->clamp_min && !isfinite(c->min)) || (c->clamp_max && !isfinite(c->max)) ||
         (c->clamp_min && c->clamp_max && c->min > c->max))
-        return fail_at(err, RNND_MISMATCH, c->name, "The bounds of channel '%s' need finite min <= max.", c->name);
+        return fail_at(err, RNND_MISMATCH, c->name, "the bounds of channel '%s' need finite min <= max", c->name);
     return RNND_OK;
 }
 

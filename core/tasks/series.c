@@ -65,10 +65,10 @@ static rnnd_code check_config(const struct rnnd_model *m, rnnd_error *err)
     const struct series_config *s = &m->config.series;
     size_t inputs, outputs, levels = s->quantile_count ? s->quantile_count : 1;
     if (s->channel_count == 0 || s->feature_count == 0 || s->horizon == 0)
-        return fail(err, RNND_MISMATCH, "A series model needs at least one channel, one feature and a horizon of 1, "
-                    "found %zu, %zu and %zu.", s->channel_count, s->feature_count, s->horizon);
+        return fail(err, RNND_MISMATCH, "a series model needs at least one channel, one feature and a horizon of 1, "
+                    "found %zu, %zu and %zu", s->channel_count, s->feature_count, s->horizon);
     if (s->quantile_count > MAX_LEVELS)
-        return fail_at(err, RNND_UNSUPPORTED, "quantiles", "A model may have at most %d trained quantiles, found %zu.",
+        return fail_at(err, RNND_UNSUPPORTED, "quantiles", "a model may have at most %d trained quantiles, found %zu",
                        MAX_LEVELS, s->quantile_count);
     for (size_t k = 0; k < s->quantile_count; k++)
         if (!(s->quantiles[k] > (k ? s->quantiles[k - 1] : 0.0f)) || !(s->quantiles[k] < 1.0f))
@@ -78,12 +78,12 @@ static rnnd_code check_config(const struct rnnd_model *m, rnnd_error *err)
         if (scaler_check(&s->channels[c], err))
             return err ? err->code : RNND_MISMATCH;
     if (s->baseline == BASELINE_SEASONAL && s->period == 0)
-        return fail_at(err, RNND_MISMATCH, "period", "A seasonal baseline needs a period of at least 1, found 0.");
+        return fail_at(err, RNND_MISMATCH, "period", "a seasonal baseline needs a period of at least 1, found 0");
     if (s->baseline == BASELINE_SEASONAL && !(s->smoothing > 0 && s->smoothing <= 1))
-        return fail_at(err, RNND_MISMATCH, "smoothing", "The smoothing of a baseline must be in (0, 1], found %g.",
+        return fail_at(err, RNND_MISMATCH, "smoothing", "the smoothing of a baseline must be in (0, 1], found %g",
                        (double)s->smoothing);
     if (!(s->running_decay >= 0 && s->running_decay < 1))
-        return fail_at(err, RNND_MISMATCH, "running_decay", "The running decay must be in [0, 1), found %g.",
+        return fail_at(err, RNND_MISMATCH, "running_decay", "the running decay must be in [0, 1), found %g",
                        (double)s->running_decay);
     for (size_t k = 0; k < s->feature_count; k++)
         if (s->features[k].lag == 0 && (is_average(s->features[k].kind) ||
@@ -91,15 +91,15 @@ static rnnd_code check_config(const struct rnnd_model *m, rnnd_error *err)
             return fail_at(err, RNND_MISMATCH, "features", "Feature %zu needs a lag of at least 1, found 0.", k);
     for (size_t i = 0; i < m->info.input_count; i++)
         if (m->info.inputs[i].is_ids)
-            return fail_at(err, RNND_MISMATCH, "inputs", "A series model takes numbers, found the input '%s' of ids.",
+            return fail_at(err, RNND_MISMATCH, "inputs", "a series model takes numbers, found the input '%s' of ids",
                            m->info.inputs[i].name);
     if (!size_mul(s->feature_count, s->channel_count, &inputs) || inputs != m->network_inputs)
-        return fail(err, RNND_MISMATCH, "The network takes %zu numbers a step, %zu features of %zu channels were "
-                    "configured.", m->network_inputs, s->feature_count, s->channel_count);
+        return fail(err, RNND_MISMATCH, "the network takes %zu numbers a step, %zu features of %zu channels were "
+                    "configured", m->network_inputs, s->feature_count, s->channel_count);
     if (!size_mul(s->horizon, levels, &outputs) || !size_mul(outputs, s->channel_count, &outputs) ||
         outputs != m->network_outputs)
-        return fail(err, RNND_MISMATCH, "The network gives %zu numbers a step, wanted are a horizon of %zu times %zu "
-                    "quantiles times %zu channels.", m->network_outputs, s->horizon, levels, s->channel_count);
+        return fail(err, RNND_MISMATCH, "the network gives %zu numbers a step, wanted are a horizon of %zu times %zu "
+                    "quantiles times %zu channels", m->network_outputs, s->horizon, levels, s->channel_count);
     return RNND_OK;
 }
 
@@ -153,8 +153,8 @@ static rnnd_code attach(struct rnnd_model *m, rnnd_error *err)
     size_t bytes;
     if (!lay_out(s, p) || !size_mul(p->floats, sizeof(float), &bytes) ||
         !size_add(bytes, sizeof(struct series_state), &m->task_bytes) || m->task_bytes > MAX_TASK_BYTES)
-        return fail(err, RNND_TOO_LARGE, "The period and lags of a series model may take %zu bytes of state, "
-                    "these take more.", MAX_TASK_BYTES);
+        return fail(err, RNND_TOO_LARGE, "the period and lags of a series model may take %zu bytes of state, "
+                    "these take more", MAX_TASK_BYTES);
     for (size_t c = 0; c < s->channel_count; c++)
         names[c] = s->channels[c].name;
     m->task_data = p;
@@ -342,16 +342,16 @@ static rnnd_code verify(const struct rnnd_model *m, uint64_t steps, const void *
     const struct series_state *st = task_state;
     const float *f = series_floats_const(task_state);
     if (st->steps != steps || st->imputed / p->channels > steps)
-        return fail(err, RNND_CORRUPT, "The series part of a state of model '%s' says step %llu and %llu filled in "
-                    "values, the state is at step %llu.", m->info.name, (unsigned long long)st->steps,
+        return fail(err, RNND_CORRUPT, "the series part of a state of model '%s' says step %llu and %llu filled in "
+                    "values, the state is at step %llu", m->info.name, (unsigned long long)st->steps,
                     (unsigned long long)st->imputed, (unsigned long long)steps);
     for (size_t i = 0; i < p->floats; i++)
         if (!isfinite(f[i]) || (i < p->head && fabsf(f[i]) > LARGEST_KEPT))
-            return fail(err, RNND_CORRUPT, "The series part of a state of model '%s' holds %g at place %zu, which no "
-                        "series leaves there.", m->info.name, (double)f[i], i);
+            return fail(err, RNND_CORRUPT, "the series part of a state of model '%s' holds %g at place %zu, which no "
+                        "series leaves there", m->info.name, (double)f[i], i);
     for (size_t c = 0; c < p->channels; c++)
         if (f[p->gap + c] < 0)
-            return fail(err, RNND_CORRUPT, "A state of model '%s' counts %g missing values.", m->info.name,
+            return fail(err, RNND_CORRUPT, "a state of model '%s' counts %g missing values", m->info.name,
                         (double)f[p->gap + c]);
     return RNND_OK;
 }
