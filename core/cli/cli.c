@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- options --------------------------------------------------------------------------------------------------- */
 
@@ -186,21 +187,41 @@ bool cli_has_suffix(const char *path, const char *suffix)
     return n >= m && strcmp(path + n - m, suffix) == 0;
 }
 
+/* PREFIX/share/rnnd/models/NAME.safetensors beside PREFIX/bin/rnnd, where `make install` puts both. */
+static bool installed_model(const char *name, char *out, size_t bytes)
+{
+    struct stat st;
+    ssize_t n = readlink("/proc/self/exe", out, bytes - 1);
+    out[n < 0 ? 0 : n] = 0;
+    for (int up = 0; up < 2; up++) {
+        char *slash = strrchr(out, '/');
+        if (!slash)
+            return false;
+        *slash = 0;
+    }
+    size_t used = strlen(out);
+    int more = snprintf(out + used, bytes - used, "/share/rnnd/models/%s.safetensors", name);
+    return more > 0 && (size_t)more < bytes - used && stat(out, &st) == 0;
+}
+
 rnnd_code cli_open_model(const char *name, rnnd_model **out, rnnd_error *err)
 {
-    static const char folder[] = "models/", suffix[] = ".safetensors";
     struct stat st;
-    char path[512];
-    size_t n = strlen(name);
+    char here[512], installed[4608];
     *out = NULL;
-    if (stat(name, &st) == 0 && !S_ISDIR(st.st_mode))
+    bool exists = stat(name, &st) == 0;
+    if (exists && !S_ISDIR(st.st_mode))
         return rnnd_model_open(name, NULL, out, err);
-    if (name[0] == '/' || n + sizeof folder + sizeof suffix > sizeof path)
-        return cli_error(err, RNND_NOT_FOUND, "there is no model file %s", name);
-    memcpy(path, folder, sizeof folder - 1);
-    memcpy(path + sizeof folder - 1, name, n);
-    memcpy(path + sizeof folder - 1 + n, suffix, sizeof suffix);
-    if (stat(path, &st) == 0)
-        return rnnd_model_open(path, NULL, out, err);
-    return cli_error(err, RNND_NOT_FOUND, "there is no model %s: neither that file nor %s exists", name, path);
+    int n = snprintf(here, sizeof here, "models/%s.safetensors", name);
+    if (name[0] == '/' || n < 0 || (size_t)n >= sizeof here)
+        return cli_error(err, RNND_NOT_FOUND, exists ? "%s is a folder; wanted a model file"
+                                                     : "there is no model file %s", name);
+    if (stat(here, &st) == 0)
+        return rnnd_model_open(here, NULL, out, err);
+    if (installed_model(name, installed, sizeof installed))
+        return rnnd_model_open(installed, NULL, out, err);
+    if (exists)
+        return cli_error(err, RNND_NOT_FOUND, "%s is a folder; wanted a model file", name);
+    return cli_error(err, RNND_NOT_FOUND, "there is no model %s: neither that file nor %s exists, nor is one installed",
+                     name, here);
 }

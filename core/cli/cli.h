@@ -43,7 +43,7 @@ int cli_fail(const char *command, const rnnd_error *err);
 
 /* The whole of a file ("-": standard input), owned by the caller, with a 0 behind it. TOO_LARGE above limit. */
 rnnd_code cli_read_file(const char *path, size_t limit, char **data, size_t *bytes, rnnd_error *err);
-/* Opens a model by path, or by its name in the folder "models". */
+/* Opens a model by path, or by its name in the folder ./models, else among the installed ones. */
 rnnd_code cli_open_model(const char *name, rnnd_model **out, rnnd_error *err);
 /* Whether a path ends in .npy or the like. */
 bool cli_has_suffix(const char *path, const char *suffix);

@@ -159,9 +159,9 @@ out:
 static int forecast(int argc, char **argv)
 {
     const char *name = "taxi", *quantiles = "0.1,0.5,0.9", *path;
-    int64_t horizon = 0;
+    int64_t horizon = INT64_MIN; /* not given */
     const struct cli_option options[] = {
-        {"model", 'm', CLI_TEXT, &name, "MODEL", "a path, or a model's name in ./models (default taxi)"},
+        {"model", 'm', CLI_TEXT, &name, "MODEL", "a path, or a model's name, ./models or installed (default taxi)"},
         {"horizon", 'n', CLI_INTEGER, &horizon, "STEPS", "how far ahead (default: as the model was trained)"},
         {"quantiles", 'q', CLI_TEXT, &quantiles, "LIST", "ascending, inside 0 and 1 (default 0.1,0.5,0.9)"},
         {0}};
@@ -170,8 +170,8 @@ static int forecast(int argc, char **argv)
         "Reads a series, one row a step and one column a channel, and prints its next steps as CSV:\n"
         "step, channel, mean and quantiles, in the units of the file. A header and a first column of time\n"
         "stamps may be there; empty cells are missing values. - reads standard input.",
-        "example: the next day of half-hourly taxi rides, with a band that should hold 80 % of them\n\n"
-        "  rnnd forecast rides.csv --model taxi --horizon 48 --quantiles 0.1,0.9",
+        "example: the next day of half-hourly taxi passengers, with a band that should hold 80 % of them\n\n"
+        "  rnnd forecast models/examples/taxi.csv --model taxi --horizon 48 --quantiles 0.1,0.9",
         options, 1, 1};
     float list[MOST_QUANTILES];
     rnnd_forecast_params params = {.quantiles = list};
@@ -185,11 +185,11 @@ static int forecast(int argc, char **argv)
                 quantiles);
         return CLI_USAGE;
     }
-    if (horizon < 0 || horizon > 1000000) {
+    if (horizon != INT64_MIN && (horizon < 1 || horizon > 1000000)) {
         fprintf(stderr, "rnnd forecast: --horizon is %lld; wanted 1 to 1000000\n", (long long)horizon);
         return CLI_USAGE;
     }
-    params.horizon = (size_t)horizon;
+    params.horizon = horizon == INT64_MIN ? 0 : (size_t)horizon;
     if (cli_open_model(name, &model, &err) != RNND_OK)
         return cli_fail("forecast", &err);
     rnnd_code done = run_forecast(model, path, &params, &err);

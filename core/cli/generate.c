@@ -119,7 +119,7 @@ static int generate(int argc, char **argv)
     const struct cli_usage usage = {
         "generate", "MODEL [--prompt TEXT] [--tokens N] [--temperature T] [--seed S]",
         "Writes text with a text model, character by character as it comes. MODEL is a path, or the name\n"
-        "of a model in ./models.",
+        "of a model, in ./models or installed.",
         "example: one speech, the same every time\n\n"
         "  rnnd generate shakespeare --prompt 'ROMEO:' --echo --stop $'\\n\\n' --temperature 0.6 --seed 7",
         options, 1, 1};

@@ -174,7 +174,8 @@ static int inspect(int argc, char **argv)
     const struct cli_usage usage = {
         "inspect", "FILE [--json]",
         "Opens a model, checks it as the server would, and shows its architecture, inputs, outputs,\n"
-        "state, licence and metrics. FILE is a path, or the name of a model in ./models.",
+        "state, licence and metrics. FILE is a path, or the name of a model, in ./models\n"
+        "or installed.",
         "example: what is in the bundled forecaster?\n\n"
         "  rnnd inspect models/taxi.safetensors",
         options, 1, 1};

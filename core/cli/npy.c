@@ -146,7 +146,7 @@ rnnd_code npy_read(const void *bytes, size_t size, struct array *out, rnnd_error
     bool fortran = false;
     memset(out, 0, sizeof *out);
     if (size < 10 || memcmp(p, "\x93NUMPY", 6) != 0 || p[6] < 1 || p[6] > 3)
-        return cli_error(err, RNND_CORRUPT, "this is no .npy file of format 1 to 3");
+        return cli_error(err, RNND_CORRUPT, "wanted a .npy file of format 1 to 3, found something else");
     size_t head = p[6] == 1 ? 10 : 12;
     size_t length = size < head ? SIZE_MAX : (size_t)little_endian(p + 8, head - 8);
     if (size < head || length > size - head || length > 65536)

@@ -23,7 +23,9 @@ static rnnd_code read_input(const char *path, struct array *x, rnnd_error *err)
     if (code != RNND_OK)
         return code;
     if (!cli_has_suffix(path, ".csv")) {
-        code = npy_read(bytes, size, x, err);
+        rnnd_error why;
+        if ((code = npy_read(bytes, size, x, &why)) != RNND_OK)
+            cli_error(err, code, "%.200s: %.280s", path, why.message);
     } else if ((code = csv_read(bytes, size, &csv, err)) == RNND_OK) {
         *x = (struct array){.rank = 2, .dim = {csv.rows, csv.columns}, .data = csv.data};
         csv.data = NULL;
@@ -174,7 +176,8 @@ static int run(int argc, char **argv)
     const struct cli_usage usage = {
         "run", "MODEL -i X.npy -o Y.npy [--stream]",
         "Runs a model over arrays: whole windows as predict() of a framework does, or step by step with\n"
-        "--stream. MODEL is a path, or the name of a model in ./models.",
+        "--stream. MODEL is a path, or the name of a model, in ./models\n"
+        "or installed.",
         "example: what numpy.save() wrote, through the network and back\n\n"
         "  rnnd run models/tiny/lstm.safetensors -i x.npy -o y.npy",
         options, 1, 1};

@@ -16,8 +16,10 @@ static const struct { /* files people try, by their first bytes, and the way fro
 } strangers[] = {
     {"version https://git-lfs", 23, "a Git LFS pointer: fetch the file itself with `git lfs pull`"},
     {"\x89HDF\r\n\x1a\n", 8, "an HDF5 file (Keras .h5): save its weights as safetensors with a configuration"},
-    {"PK\x03\x04", 4, "a zip file (.keras, .pt, .npz): save its weights as safetensors with a configuration"},
-    {"\x80\x02", 2, "a Python pickle: save its weights as safetensors with a configuration"},
+    {"PK\x03\x04", 4, "a zip file (.keras, .pt, .npz): save its weights as safetensors with a configuration; "
+     "models/rnnd_export.py does so for a PyTorch module"},
+    {"\x80\x02", 2, "a Python pickle: save its weights as safetensors with a configuration; models/rnnd_export.py does so for a "
+     "PyTorch module"},
     {"\x08", 1, "perhaps an ONNX file: save its weights as safetensors with a configuration"},
     {"\x1f\x8b", 2, "a gzip file: unpack it first"},
 };
@@ -30,5 +32,5 @@ rnnd_code format_read(const uint8_t *data, size_t bytes, struct checkpoint *out,
     for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++)
         if (bytes >= strangers[i].bytes && memcmp(data, strangers[i].magic, strangers[i].bytes) == 0)
             return fail(err, RNND_UNSUPPORTED, "wanted a safetensors file, found %s", strangers[i].advice);
-    return fail(err, RNND_CORRUPT, "wanted a safetensors file, found a header length or first character that is none");
+    return fail(err, RNND_CORRUPT, "wanted a safetensors file, found one that does not begin as such");
 }

@@ -33,7 +33,7 @@ check "run reads .npy; a network that answers the last step gives one row" $?
 refused "a width that does not fit" 1 "[steps][2]" run $models/bigru.safetensors -i "$tmp/x.csv" -o "$tmp/no.csv"
 [ ! -e "$tmp/no.csv" ]
 check "a refused run writes nothing" $?
-printf '1,2,x\n' >"$tmp/bad.csv"
+printf '1,2,x\n' >"$tmp/bad.csv"; echo 'no array at all' >"$tmp/bad.txt"
 refused "a cell that is no number" 1 "line 1, column 3" run $models/lstm.safetensors -i "$tmp/bad.csv" -o "$tmp/no.csv"
 refused "an input that is not there" 1 "$tmp/none.npy" run $models/lstm.safetensors -i "$tmp/none.npy" -o "$tmp/no.csv"
 
@@ -65,6 +65,7 @@ check "forecast says how many values were missing" $?
 "$rnnd" forecast - --model $models/daily.safetensors -n 3 <"$tmp/series.csv" 2>/dev/null | cmp -s - "$tmp/f.csv"
 check "forecast reads standard input" $?
 refused "quantiles that do not ascend" 2 "--quantiles" forecast "$tmp/series.csv" -q 0.9,0.1
+refused "a horizon of none" 2 "--horizon is 0" forecast "$tmp/series.csv" -n 0
 
 # ---- inspect and the command line -------------------------------------------------------------------------------------
 "$rnnd" inspect $models/lstm.safetensors | grep -q '^inputs  *x: 3 numbers a step$'
@@ -74,6 +75,11 @@ d = json.load(sys.stdin)
 assert d["task"] == "text" and d["parameters"] == sum(l["parameters"] for l in d["layers"]), d'
 check "inspect --json is JSON and its layers add up" $?
 refused "a model that is not there" 1 "there is no model" inspect "$tmp/none"
+refused "a folder for a model" 1 "is a folder" inspect "$tmp"
+refused "an array that is none" 1 "$tmp/bad.txt: wanted a .npy file" run $models/lstm.safetensors -i "$tmp/bad.txt" -o "$tmp/no.csv"
+mkdir -p "$tmp/bin" "$tmp/share/rnnd/models" && cp "$rnnd" "$tmp/bin/rnnd" && cp $models/lstm.safetensors "$tmp/share/rnnd/models/apart.safetensors"
+"$tmp/bin/rnnd" inspect apart >"$tmp/out"
+check "a name finds an installed model" $?
 refused "an option that is not there" 2 "--nothing" inspect --nothing
 refused "one argument too many" 2 "one argument too many" inspect a b
 refused "too few" 2 "too few arguments" inspect
