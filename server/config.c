@@ -227,7 +227,7 @@ static int set_number(struct reading *r, const struct setting *s, const char *so
 
     if (!read_number(text, units, s->kind == BYTES, &v) || (s->kind != SECONDS && v != (double)(uint64_t)v))
         return refuse(r, "%s: %s wants %s, found '%.60s'", source, s->name,
-                      s->kind == BYTES ? "a size such as 64KiB, 16MiB, 2GiB"
+                      s->kind == BYTES ? "a size such as 64KiB, 16MiB, 2GiB (or 25% of the memory)"
                       : s->kind == SECONDS ? "a time such as 500ms, 90s, 5min, 1h" : "a whole number", text);
     if (v < s->min || v > s->max)
         return refuse(r, "%s: %s wants %.15g to %.15g%s, found '%.60s'", source, s->name, s->min, s->max,
@@ -534,6 +534,7 @@ void config_help(FILE *to)
     }
     fputs("  --config FILE                   the file (RNND_CONFIG)\n"
           "\n"
-          "SIZE is a number with B, KiB, MiB, GiB; TIME one with ms, s, min, h, d; lists are separated by commas.\n",
+          "SIZE is a number of bytes, or with KiB, MiB, GiB (session-memory: %); TIME one of seconds, or with ms, s, min,\n"
+          "h, d. Items of lists stand between commas. --allow-remote alone means yes; elsewhere it is yes or no.\n",
           to);
 }

@@ -105,30 +105,30 @@ static bool is_folder(const char *path)
     return !stat(path, &info) && S_ISDIR(info.st_mode);
 }
 
-/* ./models, else PREFIX/share/rnnd/models beside PREFIX/bin/rnnd, which is where `make install` puts both. */
+/* ./models, else PREFIX/share/rnnd/models beside PREFIX/bin/rnnd, which is where `make install` puts both. False:
+ * neither is there; out names the second. */
 static bool default_models(char *out, size_t bytes)
 {
     ssize_t n = readlink("/proc/self/exe", out, bytes - 1);
+    size_t used = 0;
     char *slash;
     if (is_folder("models")) {
         snprintf(out, bytes, "models");
         return true;
     }
-    if (n <= 0) return false;
-    out[n] = '\0';
+    out[n < 0 ? 0 : n] = '\0';
     for (int up = 0; up < 2; up++) {
         slash = strrchr(out, '/');
-        if (!slash) return false;
-        *slash = '\0';
+        if (slash) *slash = '\0';
     }
-    size_t used = strlen(out);
+    used = strlen(out);
     snprintf(out + used, bytes - used, "/share/rnnd/models");
     return is_folder(out);
 }
 
 static void say_model(const struct model *m)
 {
-    static const char *const tasks[] = {"tensors", "text", "series"};
+    static const char *const tasks[] = {"raw", "text", "series"};
     if (m->handle)
         log_say("  %-24s %-8s %10llu parameters, %7zu bytes of state, loaded in %.1f ms", m->name,
                 tasks[m->info->task], (unsigned long long)m->info->parameters, m->info->state_bytes,
@@ -149,7 +149,8 @@ static bool open_models(void)
             log_say("rnnd: %s", err.message);
             return false;
         }
-    if (!sources->count && default_models(folder, sizeof folder) &&
+    bool found = sources->count || default_models(folder, sizeof folder);
+    if (!sources->count && found &&
         registry_add(server.app.registry, folder, &err) != RNND_OK) {
         log_say("rnnd: %s", err.message);
         return false;
@@ -162,7 +163,9 @@ static bool open_models(void)
         say_model(models[i]);
         loaded += models[i]->handle != NULL;
     }
-    if (!loaded) log_say("  no model is loaded; `rnnd serve NAME=FILE` or `rnnd serve FOLDER` opens some");
+    if (!found) log_say("  there is neither a folder ./models nor %s", folder);
+    if (!loaded)
+        log_say("  no model is loaded; `rnnd serve NAME=FILE` opens one, `rnnd serve FOLDER` the *.safetensors in it");
     return true;
 }
 

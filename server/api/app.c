@@ -56,6 +56,7 @@ const char *app_session_error_name(const rnnd_error *err)
 
 void app_answer_json(struct http_request *r, int status, struct json_out *o)
 {
+    json_append(o, "\n", 1); /* so that replies at a prompt stand on lines of their own */
     if (o->failed) http_error(r, 503, "no_memory", "", "the answer found no memory");
     else http_answer(r, status, "application/json", o->data, o->bytes);
     json_out_free(o);
@@ -161,7 +162,9 @@ struct json_doc *app_json_body(struct app *app, struct http_request *r)
         bytes = 2;
     }
     if (json_parse(body, bytes, app->json_depth, &doc, message, sizeof message) != 0) {
-        http_error(r, 400, "invalid_json", "", "the body is no JSON we take: %s", message);
+        bool unnamed = app_body_is(r, "application/x-www-form-urlencoded") && *body != '{'; /* curl's, by itself */
+        http_error(r, 400, "invalid_json", "", "the body does not parse as JSON: %s%s", message,
+                   unnamed ? "; a body of another kind, such as text/csv, needs its Content-Type" : "");
         return NULL;
     }
     if (json_type(json_root(doc)) == JSON_OBJECT) return doc;

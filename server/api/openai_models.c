@@ -1,5 +1,6 @@
 /* openai_models.c -- GET /v1/models and /v1/models/{id}: OpenAI's model objects, with what rnnd knows below "rnnd". */
 #include <stdio.h>
+#include <string.h>
 
 #include "server/api/handlers.h"
 
@@ -94,8 +95,14 @@ void get_model(struct app *app, struct http_request *r)
     rnnd_error err = {0};
     struct model *m;
     struct json_out o;
+    const char *name = http_param(r, 0), *verb = strchr(name, ':');
 
-    if (registry_choose(app->registry, http_param(r, 0), -1, &m, &err) != RNND_OK) {
+    if (verb && !strcmp(verb, ":predict")) {
+        http_add_header(r, "Allow", "POST");
+        http_error(r, 405, "method_not_allowed", "", "%.200s does not answer GET; it answers POST", http_path(r));
+        return;
+    }
+    if (registry_choose(app->registry, name, -1, &m, &err) != RNND_OK) {
         app_error(r, &err, app_model_error_name(&err));
         return;
     }

@@ -92,6 +92,7 @@ void answer_error(struct http_request *r, int status, const char *code, const ch
     http_put_error(&o, status, code, param, sentence);
     json_close(&o, '}');
     json_close(&o, '}');
+    json_append(&o, "\n", 1);
     if (status == 409 || status == 410 || status == 412) http_add_header(r, "x-should-retry", "false");
     if (status == 503) http_add_header(r, "Retry-After", "1");
     give(r, status, "application/json", o.failed ? "" : o.data, o.failed ? 0 : o.bytes);

@@ -95,7 +95,9 @@ static int listen_tcp(struct http_server *s, const char *host, uint16_t port, ch
     for (struct addrinfo *a = list; a && s->listen_fd < 0; a = a->ai_next)
         if (try_address(s, a) != 0) why = errno;
     freeaddrinfo(list);
-    if (s->listen_fd < 0) return refuse(message, bytes, "cannot listen on %s port %u: %s", host, port, strerror(why));
+    if (s->listen_fd < 0)
+        return refuse(message, bytes, "cannot listen on %s port %u: %s%s", host, port, strerror(why),
+                      why == EADDRINUSE ? " (another program listens there; port 0 takes any free one)" : "");
     return 0;
 }
 
