@@ -534,7 +534,7 @@ void config_help(FILE *to)
     }
     fputs("  --config FILE                   the file (RNND_CONFIG)\n"
           "\n"
-          "SIZE is a number of bytes, or with KiB, MiB, GiB (session-memory: %); TIME one of seconds, or with ms, s, min,\n"
-          "h, d. Items of lists stand between commas. --allow-remote alone means yes; elsewhere it is yes or no.\n",
+          "SIZE is a number of bytes, or with KiB, MiB, GiB (session-memory: %); TIME one of seconds, or with\n"
+          "ms, s, min, h, d. Commas separate lists. --allow-remote alone means yes; elsewhere it is yes or no.\n",
           to);
 }

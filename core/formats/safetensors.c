@@ -74,8 +74,8 @@ static rnnd_code read_entry(const struct json *j, const uint8_t *buffer, size_t 
     if (json_count(offsets) != 2 || !json_is_array(offsets) || !json_whole(json_first(offsets), 0, INT64_MAX, &begin) ||
         !json_whole(json_next(json_first(offsets)), 0, INT64_MAX, &end) || begin > end || (uint64_t)end > size)
         return fail_at(err, RNND_CORRUPT, t->name,
-                       "tensor \"%.80s\": wanted data_offsets [begin, end] within the %zu bytes behind the header; is the file "
-                       "cut short?", t->name, size);
+                       "tensor \"%.80s\": wanted data_offsets [begin, end] within the %zu bytes behind the header; is "
+                       "the file cut short?", t->name, size);
     if (!size_mul(t->count, stored_types[t->stored].bytes, &want) || want != (uint64_t)(end - begin))
         return fail_at(err, RNND_CORRUPT, t->name,
                        "tensor \"%.80s\": its shape wants %zu elements of %s, its range has %zu bytes", t->name,
