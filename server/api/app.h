@@ -21,6 +21,7 @@ struct app {
     /* limits */
     size_t json_depth, steps_limit, samples_limit, horizon_factor, tokens_limit, many_limit;
     size_t memory_limit_bytes;   /* of all sessions, as sessions.c keeps it; for the metrics */
+    size_t outputs_bytes;        /* of all requests under way, as app_take_outputs() counts them */
     bool test_hooks;             /* POST /test/... answers (tests of the server itself) */
 };
 
@@ -60,6 +61,10 @@ int app_accept(struct http_request *r, const char *const *types, size_t count);
 bool app_body_is(const struct http_request *r, const char *content_type);
 uint64_t app_hash(const void *data, size_t bytes, uint64_t seed);
 const char *app_mode_name(rnnd_mode mode);
+/* Counts memory for outputs, of which all requests under way together have APP_OUTPUTS_LIMIT; RNND_BUSY beyond. What
+ * was taken is given back with app->outputs_bytes -= bytes. */
+#define APP_OUTPUTS_LIMIT ((size_t)1 << 30)
+rnnd_code app_take_outputs(struct app *app, size_t bytes, rnnd_error *err);
 /* Small scan of optional fields: true and *out unchanged when absent or null; false after answering 400 naming the
  * field. */
 bool app_opt_int(struct http_request *r, const struct json *o, const char *key, int64_t min, int64_t max, int64_t *out);

@@ -205,6 +205,9 @@ static rnnd_code take(struct predict *p, float **out, size_t a, size_t b, size_t
                            "the answer of %zu x %zu steps with %zu numbers each is over the "
                            "%zu bytes left of one answer; send fewer windows at once",
                            a, b, c, p->output_left_bytes);
+    rnnd_code code = app_take_outputs(p->app, floats * sizeof(float), &p->error);
+    if (code != RNND_OK) return code;
+    p->taken_bytes += floats * sizeof(float);
     p->output_left_bytes -= floats * sizeof(float);
     *out = malloc((floats ? floats : 1) * sizeof(float));
     return *out ? RNND_OK : engine_fail_memory(&p->error, floats * sizeof(float));

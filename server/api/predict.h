@@ -30,6 +30,7 @@ struct predict {
     size_t out_steps, out_width;
     float *outputs;                 /* [batch][out_steps][out_width] */
     float *hn, *cn;                 /* [layers][batch][hidden], where wanted */
+    size_t taken_bytes;             /* by app_take_outputs() */
     size_t output_left_bytes;       /* what outputs, h and c may still have together */
     rnnd_error error;
     /* the window job */

@@ -7,6 +7,7 @@
 
 void predict_free(struct predict *p)
 {
+    if (p->taken_bytes) p->app->outputs_bytes -= p->taken_bytes;
     inputs_free(&p->in);
     json_free(p->doc);
     free(p->outputs);

@@ -127,6 +127,9 @@ static rnnd_code take_outputs(struct stepping *s)
                            "the outputs of %zu steps are %zu bytes each, over the "
                            "%zu bytes left of one answer; ask for \"outputs\":\"last\" or fewer steps at once",
                            s->rows, row_bytes, *s->output_left_bytes);
+    rnnd_code code = app_take_outputs(s->app, bytes, &s->error);
+    if (code != RNND_OK) return code;
+    s->taken_bytes = bytes;
     *s->output_left_bytes -= bytes;
     void *memory = malloc(bytes ? bytes : 1);
     if (text && !s->all_logprobs) {
@@ -195,6 +198,7 @@ void stepping_fail(struct stepping *s, const char *wire_code)
 
 void stepping_free(struct stepping *s)
 {
+    if (s->taken_bytes) s->app->outputs_bytes -= s->taken_bytes;
     inputs_free(&s->in);
     free(s->outputs);
     free(s->tops);

@@ -22,6 +22,7 @@ struct stepping {
     struct inputs in;                           /* owned from start on */
     bool last_only;                             /* "outputs":"last" */
     bool all_logprobs;                          /* text: whole rows of log-probabilities, not the top ones */
+    size_t taken_bytes;                         /* by app_take_outputs() */
     size_t *output_left_bytes;                  /* what the request may still ask for; less what this takes */
     void (*progress)(struct stepping *s);       /* optional: `ready` has grown */
     void (*done)(struct stepping *s);           /* exactly once, maybe inside stepping_start() */

@@ -53,7 +53,9 @@ static void give(struct http_request *r, int status, const char *content_type, c
 void http_answer(struct http_request *r, int status, const char *content_type, const void *body, size_t bytes)
 {
     if (!r->is_gone) {
-        give(r, status, content_type, body, bytes);
+        if (request_take_memory(r, bytes)) give(r, status, content_type, body, bytes);
+        else answer_error(r, 503, "overloaded", NULL, "the bodies and answers of all requests together are as large as "
+                          "they may be");
         if (!r->in_handler) request_resume(r);
     }
     request_let_go(r);

@@ -179,6 +179,9 @@ int http_open(const struct http_options *options, const struct http_hooks *hooks
     if (!s) return refuse(message, message_bytes, "no memory for an HTTP server");
     s->hooks = *hooks;
     s->body_limit = options->body_limit;
+    s->memory_limit = options->memory_limit;
+    if (!s->memory_limit) s->memory_limit = s->body_limit < SIZE_MAX / 64 ? s->body_limit * 64 : SIZE_MAX;
+    if (!options->memory_limit && s->memory_limit < (size_t)1 << 30) s->memory_limit = (size_t)1 << 30;
     s->connection_limit = options->connection_limit < 1000000 ? options->connection_limit : 1000000;
     s->stream_high_water = options->stream_high_water;
     s->header_deadline_ms = options->header_deadline_ms;

@@ -53,6 +53,7 @@ struct http_request {
     const char *origin;             /* an allowed foreign one: CORS headers go out */
     char *body;
     size_t body_bytes, body_cap, swallowed;
+    size_t memory_bytes;            /* its part of the server's */
     const char *route;
     char *params[PARAMS_MOST];
     size_t param_count;
@@ -81,7 +82,8 @@ enum phase { SERVING, GRACE, STOPPING, ENDING };
 
 struct http_server {
     struct http_hooks hooks;
-    size_t body_limit, connection_limit, stream_high_water;
+    size_t body_limit, memory_limit, connection_limit, stream_high_water;
+    size_t memory_bytes;             /* of bodies and of answers on their way */
     unsigned header_deadline_ms, idle_ms, request_deadline_ms;
     char **hosts, **origins, *bound_host, *socket_path;
     uint16_t port;
@@ -121,6 +123,7 @@ void request_completed(void *server, struct MHD_Connection *mhd, void **context,
 void request_suspend(struct http_request *r);
 void request_resume(struct http_request *r);
 void request_tell_gone(struct http_request *r, enum http_gone why);
+bool request_take_memory(struct http_request *r, size_t bytes); /* false: there is no more; given back at its end */
 void request_let_go(struct http_request *r);             /* the application no longer holds it; may free r */
 void request_free(struct http_request *r);
 

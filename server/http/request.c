@@ -20,10 +20,27 @@ static void show_in_flight(struct http_server *s)
     atomic_store(&s->in_flight_shown, s->in_flight);
 }
 
+bool request_take_memory(struct http_request *r, size_t bytes)
+{
+    struct http_server *s = r->server;
+
+    if (bytes > s->memory_limit - s->memory_bytes) return false;
+    s->memory_bytes += bytes;
+    r->memory_bytes += bytes;
+    return true;
+}
+
+static void give_memory_back(struct http_request *r)
+{
+    r->server->memory_bytes -= r->memory_bytes;
+    r->memory_bytes = 0;
+}
+
 void request_free(struct http_request *r)
 {
     struct http_server *s = r->server;
 
+    give_memory_back(r);
     if (r->began) {
         if (r->prev) r->prev->next = r->next;
         else s->requests = r->next;
@@ -126,23 +143,36 @@ static void begin(struct http_request *r, const char *method, const char *versio
     loop_due(s, r->due_ms);
 }
 
+/* The answer, before the rest of the body, which is read and dropped. */
+static void refuse_body(struct http_request *r, int status, const char *code, const char *sentence)
+{
+    r->in_handler = true;
+    answer_error(r, status, code, NULL, sentence);
+    r->in_handler = false;
+    r->swallow = true;
+    free(r->body);
+    r->body = NULL;
+    r->swallowed = r->body_bytes;
+    r->body_bytes = r->body_cap = 0;
+    give_memory_back(r);
+}
+
 static bool take_body(struct http_request *r, const char *data, size_t bytes)
 {
     size_t wanted = r->body_bytes + bytes + 1, cap = r->body_cap ? r->body_cap : FIRST_BODY;
     char *p;
 
-    if (!r->swallow && bytes > r->server->body_limit - r->body_bytes) { /* chunked: the size was not known before */
-        r->in_handler = true;
-        answer_error(r, 413, "body_too_large", NULL, "the body is larger than this server accepts");
-        r->in_handler = false;
-        r->swallow = true;
-    }
+    if (!r->swallow && bytes > r->server->body_limit - r->body_bytes) /* chunked: the size was not known before */
+        refuse_body(r, 413, "body_too_large", "the body is larger than this server accepts");
+    while (cap < wanted) cap *= 2;
+    if (!r->swallow && wanted > r->body_cap && !request_take_memory(r, cap - r->body_cap))
+        refuse_body(r, 503, "overloaded",
+                    "the bodies and answers of all requests together are as large as they may be");
     if (r->swallow) {
         r->swallowed += bytes;
         return r->swallowed <= r->server->body_limit + SWALLOW_MOST;
     }
     if (wanted > r->body_cap) {
-        while (cap < wanted) cap *= 2;
         p = realloc(r->body, cap);
         if (!p) return false;
         r->body = p;

@@ -366,6 +366,45 @@ static void a_client_that_leaves(void **unused)
     stop(f);
 }
 
+/* POST path with `bytes` of body; the status of the answer. */
+static int upload(const struct fixture *f, const char *path, size_t bytes, bool hear)
+{
+    char head[200], *body = malloc(bytes + 1);
+    int fd = dial(f), status = 0;
+
+    memset(body, 'x', bytes);
+    body[bytes] = 0;
+    snprintf(head, sizeof head, "POST %s HTTP/1.1\r\n" HOST "Content-Length: %zu\r\nConnection: close\r\n\r\n", path,
+             bytes);
+    socket_say(fd, head);
+    socket_say(fd, body);
+    free(body);
+    if (!hear) return fd;
+    const char *text = socket_hear(fd, "\r\n\r\n");
+    if (strlen(text) > 12) status = (int)strtol(text + 9, NULL, 10);
+    close(fd);
+    return status;
+}
+
+static void memory_of_all_requests(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    o.memory_limit = 300 << 10; /* a body of 100 KB lies in 128 KiB */
+    struct fixture *f = start(&o);
+    int fd = upload(f, "/hold", 100000, false);
+
+    wait_for(&f->handled, 1);
+    assert_int_equal(upload(f, "/error", 100000, true), 409);
+    assert_int_equal(upload(f, "/echo", 100000, true), 503); /* two bodies, no room for the answer */
+    assert_int_equal(upload(f, "/error", 200000, true), 503);
+    assert_int_equal(upload(f, "/release", 10, true), 200);
+    close(fd);
+    for (int i = 0; i < 500 && http_in_flight(f->http); i++) usleep(10000);
+    assert_int_equal(upload(f, "/echo", 100000, true), 200);
+    stop(f);
+}
+
 static double now(void)
 {
     struct timespec t;
@@ -567,7 +606,8 @@ int main(void)
         cmocka_unit_test(errors), cmocka_unit_test(streams), cmocka_unit_test(a_client_that_leaves),
         cmocka_unit_test(a_client_that_leaves_in_mid_upload),
         cmocka_unit_test(a_client_that_only_stops_sending),
-        cmocka_unit_test(deadlines), cmocka_unit_test(draining_with_open_streams),
+        cmocka_unit_test(deadlines),
+        cmocka_unit_test(memory_of_all_requests), cmocka_unit_test(draining_with_open_streams),
         cmocka_unit_test(closing_with_suspended_connections), cmocka_unit_test(unix_socket),
         cmocka_unit_test(ports_in_use_are_named), cmocka_unit_test(hundreds_at_once_are_all_answered),
     };
