@@ -18,8 +18,9 @@ const char *app_mode_name(rnnd_mode mode)
 rnnd_code app_take_outputs(struct app *app, size_t bytes, rnnd_error *err)
 {
     if (bytes > APP_OUTPUTS_LIMIT - app->outputs_bytes)
-        return engine_fail(err, RNND_BUSY, "outputs", "the outputs of all requests under way are %zu bytes, %zu more would "
-                           "be over the %zu that there may be", app->outputs_bytes, bytes, APP_OUTPUTS_LIMIT);
+        return engine_fail(err, RNND_BUSY, "outputs",
+                           "the outputs of all requests under way are %zu bytes, %zu more would be over the %zu there "
+                           "may be", app->outputs_bytes, bytes, APP_OUTPUTS_LIMIT);
     app->outputs_bytes += bytes;
     return RNND_OK;
 }
