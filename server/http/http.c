@@ -131,6 +131,7 @@ static void connection_notice(void *server, struct MHD_Connection *mhd, void **c
         else s->connections = c->next;
         if (c->next) c->next->prev = c->prev;
         s->connection_count--;
+        if (c->request) request_free(c->request); /* a head too large for MHD, which then tells of no end */
         free(c);
         *context = NULL;
     }

@@ -28,7 +28,7 @@ struct http_options {
     const char *host;                  /* "127.0.0.1", "0.0.0.0", "::1"; "unix:PATH" */
     uint16_t port;                     /* 0 = any free one */
     size_t body_limit;                 /* bytes; larger: 413 */
-    size_t memory_limit;               /* bytes of all bodies and unsent answers, then 503; 0: 64 bodies, 1 GiB or more */
+    size_t memory_limit;               /* of all bodies and unsent answers, then 503; 0: 64 bodies, 1 GiB at least */
     size_t connection_limit;
     unsigned header_deadline_ms, idle_ms, request_deadline_ms;
     size_t stream_high_water;          /* unsent bytes above which http_stream_full() says so */

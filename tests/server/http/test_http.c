@@ -366,6 +366,29 @@ static void a_client_that_leaves(void **unused)
     stop(f);
 }
 
+/* More arguments than a connection's memory holds: MHD drops the request after its target has been taken down. */
+static void a_head_too_large_leaves_nothing(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    o.header_deadline_ms = 300;
+    struct fixture *f = start(&o);
+    char target[30000] = "GET /?", byte;
+
+    for (size_t at = strlen(target), i = 0; i < 3000; i++)
+        at += (size_t)snprintf(target + at, sizeof target - at, "&a%zu=1", i);
+    for (int i = 0; i < 3; i++) {
+        int fd = dial(f);
+        socket_say(fd, target);
+        socket_say(fd, " HTTP/1.1\r\n" HOST "\r\n");
+        while (recv(fd, &byte, 1, 0) > 0) continue;
+        close(fd);
+    }
+    assert_int_equal(atomic_load(&f->handled), 0);
+    assert_int_equal(http_in_flight(f->http), 0);
+    stop(f);
+}
+
 /* POST path with `bytes` of body; the status of the answer. */
 static int upload(const struct fixture *f, const char *path, size_t bytes, bool hear)
 {
@@ -607,7 +630,8 @@ int main(void)
         cmocka_unit_test(a_client_that_leaves_in_mid_upload),
         cmocka_unit_test(a_client_that_only_stops_sending),
         cmocka_unit_test(deadlines),
-        cmocka_unit_test(memory_of_all_requests), cmocka_unit_test(draining_with_open_streams),
+        cmocka_unit_test(memory_of_all_requests),
+        cmocka_unit_test(a_head_too_large_leaves_nothing), cmocka_unit_test(draining_with_open_streams),
         cmocka_unit_test(closing_with_suspended_connections), cmocka_unit_test(unix_socket),
         cmocka_unit_test(ports_in_use_are_named), cmocka_unit_test(hundreds_at_once_are_all_answered),
     };
