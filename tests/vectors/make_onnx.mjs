@@ -38,6 +38,8 @@ let seed = 1;
 const uniform = () => { seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0; return seed / 2 ** 32; };
 const random = (n, scale) => Float32Array.from({ length: n }, () => (uniform() + uniform() + uniform() - 1.5) * 2 * scale);
 
+// Weights are small enough that no case is chaotic: with gru_before_large at scale 0.7, ONNX Runtime itself is 2.5e-2 from
+// float64 after 60 steps, and a start moved by 1e-7 as far; such a case says nothing about who is right.
 const cases = [
   { name: 'gru_before', op: 'GRU', I: 5, H: 7, B: 2, T: 9, attrs: { linear_before_reset: 0 }, layer: { reset: 'before' } },
   { name: 'gru_before_large', op: 'GRU', I: 3, H: 40, B: 3, T: 60, scale: 0.2, attrs: { linear_before_reset: 0 }, layer: { reset: 'before' } },
