@@ -76,11 +76,15 @@ typedef enum rnnd_task { RNND_RAW, RNND_TEXT, RNND_SERIES } rnnd_task;
  * the whole network says of that window from its initial state. */
 typedef enum rnnd_mode { RNND_CARRY, RNND_SLIDING } rnnd_mode;
 
+#define RNND_MAX_RANK 8
+
 typedef struct rnnd_port { /* one named input or output of the network */
     const char *name;
     size_t width; /* floats per time step */
     bool is_ids;  /* inputs: whole numbers 0 .. limit-1, one float each */
     size_t limit;
+    int rank;     /* shape of such a step (or, where a window answers once, of that answer): its product is width */
+    size_t dim[RNND_MAX_RANK];
 } rnnd_port;
 
 typedef struct rnnd_layer { /* one row of the architecture table, for people */
@@ -94,6 +98,11 @@ typedef struct rnnd_layer { /* one row of the architecture table, for people */
 typedef struct rnnd_info {
     const char *name;        /* from the configuration, else the file's stem */
     const char *format;      /* "rnnd-1" */
+    const char *framework;   /* what made the file: "Keras 2.13.1", "PyTorch", "ONNX opset 13 (tf2onnx 1.17)", or "" */
+    const char *const *assumptions; /* what the file does not say and was guessed, a sentence each */
+    size_t assumption_count;
+    bool unconfirmed;        /* there are assumptions and nobody has accepted them: nothing is computed (CONFLICT) */
+    const char *side_file;   /* unconfirmed or accepted: the configuration to put beside the file once checked, else "" */
     const char *description; /* or "" */
     const char *license, *data;
     const char *digest;      /* 32 hex digits over weights and configuration: the fingerprint states carry */
@@ -133,10 +142,11 @@ typedef struct rnnd_info {
 typedef struct rnnd_options {
     const char *kernel_row; /* NULL: the best for this processor; a name forces one (tests) */
     const char *config;     /* configuration JSON that overrides the file's own and any side file, or NULL */
+    bool accept_guesses;    /* serve what the file does not say as it was guessed; info.assumptions names it */
 } rnnd_options;
 
-/* Opens a model file: NAME.safetensors with its configuration inside, or with NAME.rnnd.json beside it. `options` may
- * be NULL. Golden vectors of the file are checked. Errors begin with the file's name. The model is owned by the
+/* Opens a model file: safetensors, Keras .h5 and .keras, PyTorch, ONNX, RTNeural, NAM and the like, told by their
+ * bytes, with a configuration inside, in NAME.rnnd.json beside it, or given. `options` may be NULL. Golden vectors of the file are checked. Errors begin with the file's name. The model is owned by the
  * caller. */
 RNND_API rnnd_code rnnd_model_open(const char *path, const rnnd_options *options, rnnd_model **out, rnnd_error *err);
 /* The same from memory; `data` is not needed after the call. `name` is what an unnamed model is called. */
@@ -198,6 +208,30 @@ typedef struct rnnd_window {
 RNND_API size_t rnnd_window_input_width(const rnnd_model *model);
 RNND_API size_t rnnd_window_output_width(const rnnd_model *model);
 RNND_API rnnd_code rnnd_run_window(rnnd_workspace *ws, const rnnd_window *window, rnnd_error *err);
+
+/* The network on whole tensors, as the framework it comes from runs it: any batch, any length, inputs and outputs by
+ * name and in the file's own axes (layer lists: [batch][time][features], outputs that are one step [batch][features];
+ * their states "h0", "c0" as PyTorch's). Works for every model that loads; no task processing. For one thread. */
+typedef enum rnnd_dtype { RNND_FLOAT32, RNND_INT64, RNND_BOOL8 } rnnd_dtype;
+typedef struct rnnd_tensor {
+    const char *name;
+    rnnd_dtype dtype;
+    int rank;
+    size_t dim[RNND_MAX_RANK];
+    void *data;              /* row-major */
+} rnnd_tensor;
+typedef struct rnnd_call rnnd_call;
+RNND_API rnnd_code rnnd_call_open(const rnnd_model *model, rnnd_call **out, rnnd_error *err);
+/* Inputs by name; a single one may have name NULL. Optional ones may be left out. Data is borrowed during the call. */
+RNND_API rnnd_code rnnd_call_run(rnnd_call *call, const rnnd_tensor *inputs, size_t count, rnnd_error *err);
+/* After a run: an output, the value or layer of that name; NULL: the first output. Borrowed until the next run.
+ * NOT_FOUND lists what there is. */
+RNND_API rnnd_code rnnd_call_output(rnnd_call *call, const char *name, rnnd_tensor *out, rnnd_error *err);
+/* The names: of inputs, of outputs, and of what else can be read after a run. */
+RNND_API size_t rnnd_call_inputs(const rnnd_call *call, const char *const **names);
+RNND_API size_t rnnd_call_outputs(const rnnd_call *call, const char *const **names);
+RNND_API size_t rnnd_call_taps(const rnnd_call *call, const char *const **names);
+RNND_API void rnnd_call_close(rnnd_call *call);
 
 /* ---- text ----------------------------------------------------------------------------------------------------- */
 

@@ -26,8 +26,31 @@ void checkpoint_free(struct checkpoint *ck)
 {
     for (size_t i = 0; i < ck->count; i++)
         mem_free(ck->tensors[i].floats);
+    if (ck->release) ck->release(ck->own);
+    for (size_t i = 0; i < sizeof ck->memory / sizeof *ck->memory; i++)
+        mem_free(ck->memory[i]);
     arena_free(&ck->arena);
     memset(ck, 0, sizeof *ck);
+}
+
+rnnd_code checkpoint_add(struct checkpoint *ck, const struct checkpoint_tensor *t, rnnd_error *err)
+{
+    if (ck->count == CHECKPOINT_MAX_TENSORS)
+        return fail(err, RNND_CORRUPT, "the file names more than %zu tensors", CHECKPOINT_MAX_TENSORS);
+    if (ck->count == ck->cap) { /* the old table stays in the arena: doubling keeps that below the new one's size */
+        size_t cap = ck->cap ? ck->cap * 2 : 64;
+        struct checkpoint_tensor *list = arena_alloc(&ck->arena, cap, sizeof *list);
+        if (!list) return fail_memory(err, cap * sizeof *list);
+        if (ck->count) memcpy(list, ck->tensors, ck->count * sizeof *list);
+        ck->tensors = list;
+        ck->cap = cap;
+    }
+    char *name = arena_string(&ck->arena, t->name, strlen(t->name));
+    if (!name) return fail_memory(err, strlen(t->name));
+    ck->tensors[ck->count] = *t;
+    ck->tensors[ck->count].name = name;
+    ck->tensors[ck->count++].floats = NULL;
+    return RNND_OK;
 }
 
 static int compare_names(const void *a, const void *b)

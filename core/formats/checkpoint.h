@@ -43,9 +43,13 @@ struct checkpoint_tensor {
 struct checkpoint {
     struct arena arena;                /* names, tables */
     struct checkpoint_tensor *tensors; /* by name, in byte order */
-    size_t count;
+    size_t count, cap;  /* cap: of checkpoint_add */
     const char *config; /* JSON text or NULL */
     size_t config_bytes;
+    const struct format *format; /* what has read it */
+    void *own;                   /* the format's own document (an architecture), or NULL */
+    void (*release)(void *own);  /* called by checkpoint_free, may be NULL */
+    uint8_t *memory[4];          /* blocks that tensors borrow from besides the file (inflated entries); freed too */
 };
 
 void checkpoint_init(struct checkpoint *ck);
@@ -53,6 +57,8 @@ void checkpoint_free(struct checkpoint *ck);
 /* Sorts the tensors by name; a name twice is CORRUPT. Before any find. */
 rnnd_code checkpoint_finish(struct checkpoint *ck, rnnd_error *err);
 struct checkpoint_tensor *checkpoint_find(const struct checkpoint *ck, const char *name);
+/* Adds a tensor (its name copied, raw borrowed), room growing; before checkpoint_finish. */
+rnnd_code checkpoint_add(struct checkpoint *ck, const struct checkpoint_tensor *t, rnnd_error *err);
 /* The elements as float32; owned by the checkpoint. */
 rnnd_code checkpoint_floats(struct checkpoint_tensor *t, const float **out, rnnd_error *err);
 /* "[3, 4]" of a shape into text, for messages. */

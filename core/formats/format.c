@@ -6,7 +6,7 @@
 #include "core/formats/safetensors.h"
 
 static const struct format formats[] = {
-    {"safetensors", safetensors_probe, safetensors_read},
+    {"safetensors", safetensors_probe, safetensors_read, NULL},
 };
 
 static const struct { /* files people try, by their first bytes, and the way from there */
@@ -24,10 +24,13 @@ static const struct { /* files people try, by their first bytes, and the way fro
     {"\x1f\x8b", 2, "a gzip file: unpack it first"},
 };
 
-rnnd_code format_read(const uint8_t *data, size_t bytes, struct checkpoint *out, rnnd_error *err)
+rnnd_code format_read(const uint8_t *data, size_t bytes, const char *path, struct checkpoint *out, rnnd_error *err)
 {
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-        if (formats[i].probe(data, bytes)) return formats[i].read(data, bytes, out, err);
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        if (!formats[i].probe(data, bytes)) continue;
+        out->format = &formats[i];
+        return formats[i].read(data, bytes, path, out, err);
+    }
     if (bytes < 10) return fail(err, RNND_CORRUPT, "wanted a safetensors file, found %zu bytes", bytes);
     for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++)
         if (bytes >= strangers[i].bytes && memcmp(data, strangers[i].magic, strangers[i].bytes) == 0)

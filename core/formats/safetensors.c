@@ -156,12 +156,14 @@ static rnnd_code read_header(const struct json *header, const uint8_t *buffer, s
     return code ? code : checkpoint_finish(out, err);
 }
 
-rnnd_code safetensors_read(const uint8_t *data, size_t bytes, struct checkpoint *out, rnnd_error *err)
+rnnd_code safetensors_read(const uint8_t *data, size_t bytes, const char *path, struct checkpoint *out,
+                           rnnd_error *err)
 {
     struct bytes b = bytes_of(data, bytes);
     const uint8_t *text;
     struct json *header;
     uint64_t n;
+    (void)path;
     if (!bytes_u64(&b, &n)) return fail(err, RNND_CORRUPT, "the file has %zu bytes, its header length needs 8", bytes);
     if (n > JSON_MAX_BYTES)
         return fail(err, RNND_CORRUPT, "the header is said to have %llu bytes, at most %zu are read",

@@ -11,7 +11,8 @@
 
 bool safetensors_probe(const uint8_t *data, size_t bytes);
 /* Tensors borrow `data`. The configuration is __metadata__.rnnd. CORRUPT says what is wrong. */
-rnnd_code safetensors_read(const uint8_t *data, size_t bytes, struct checkpoint *out, rnnd_error *err);
+rnnd_code safetensors_read(const uint8_t *data, size_t bytes, const char *path, struct checkpoint *out,
+                           rnnd_error *err);
 
 struct safetensors_item {
     const char *name;

@@ -16,6 +16,13 @@ struct network { /* what a graph looks like from outside; strings and tables in 
     size_t input_count, input_width;
     rnnd_layer *layers;
     size_t layer_count;
+    /* what files with an architecture of their own say besides */
+    const char *framework; /* "Keras 2.13.1", "ONNX opset 13, tf2onnx 1.17", or NULL */
+    size_t window;         /* steps that the inputs are fixed to, 0 = free */
+    bool stateful;         /* made to carry its state from call to call (Keras stateful=True) */
+    const char *const *taps; /* [tap_count] names of layers or values, and below the graph value each stands for */
+    const int *tap_values;
+    size_t tap_count;
 };
 
 /* Builds into g, which is empty, and compiles it. `config` has been verified by model/config but for what concerns the

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/graph/compile.h"
 #include "core/graph/graph.h"
 #include "core/ops/op.h"
 
@@ -44,7 +45,7 @@ static rnnd_code check_order(const struct graph *g, rnnd_error *err)
     return code;
 }
 
-static rnnd_code check_node(struct graph *g, struct graph_node *n, rnnd_error *err)
+rnnd_code graph_check_node(struct graph *g, struct graph_node *n, rnnd_error *err)
 {
     if (n->input_count < n->op->min_inputs || n->input_count > n->op->max_inputs)
         return fail_at(err, RNND_MISMATCH, n->name, "node \"%.80s\": %s takes %d to %d inputs, it has %d", n->name,
@@ -157,10 +158,11 @@ static rnnd_code drop_packed(struct graph *g, rnnd_error *err)
 
 rnnd_code graph_compile(struct graph *g, rnnd_error *err)
 {
+    if (g->tensors) return graph_compile_tensors(g, err);
     rnnd_code code = check_order(g, err);
     if (!code) code = graph_sort_states(g, err);
     for (size_t i = 0; i < g->node_count && !code; i++)
-        code = check_node(g, &g->nodes[i], err);
+        code = graph_check_node(g, &g->nodes[i], err);
     if (!code) code = check_ends(g, err);
     if (!code) code = find_causal(g, err);
     if (code) return code;

@@ -14,14 +14,22 @@ void graph_init(struct graph *g, const struct kernels *kernels)
     g->kernels = kernels;
 }
 
+static void free_nodes(struct graph_node *nodes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (nodes[i].prepared && nodes[i].op->release) nodes[i].op->release(&nodes[i]);
+        for (int k = 0; k < nodes[i].body_count; k++)
+            free_nodes(nodes[i].bodies[k]->nodes, nodes[i].bodies[k]->node_count);
+    }
+    mem_free(nodes);
+}
+
 void graph_free(struct graph *g)
 {
-    for (size_t i = 0; i < g->node_count; i++)
-        if (g->nodes[i].prepared && g->nodes[i].op->release) g->nodes[i].op->release(&g->nodes[i]);
+    free_nodes(g->nodes, g->node_count);
     for (size_t i = 0; i < g->value_count; i++)
         if (g->values[i].is_constant) mem_free(g->values[i].constant.data);
     mem_free(g->values);
-    mem_free(g->nodes);
     mem_free(g->states);
     mem_free(g->inputs);
     mem_free(g->outputs);
@@ -76,7 +84,15 @@ int graph_constant(struct graph *g, const char *name, enum dtype dtype, int rank
 
 struct graph_node *graph_node(struct graph *g, const struct op *op, const char *name, int input_count, int output_count)
 {
-    if (!grow((void **)&g->nodes, g->node_count, &g->node_cap, sizeof *g->nodes)) return NULL;
+    return graph_node_in(g, NULL, op, name, input_count, output_count);
+}
+
+struct graph_node *graph_node_in(struct graph *g, struct graph_body *body, const struct op *op, const char *name,
+                                 int input_count, int output_count)
+{
+    struct graph_node **nodes = body ? &body->nodes : &g->nodes;
+    size_t *count = body ? &body->node_count : &g->node_count, *cap = body ? &body->node_cap : &g->node_cap;
+    if (!grow((void **)nodes, *count, cap, sizeof **nodes)) return NULL;
     struct graph_node n = {.op = op, .input_count = input_count, .output_count = output_count};
     n.name = arena_string(&g->arena, name, strlen(name));
     n.inputs = arena_alloc(&g->arena, (size_t)input_count + 1, sizeof *n.inputs);
@@ -86,8 +102,19 @@ struct graph_node *graph_node(struct graph *g, const struct op *op, const char *
         n.inputs[i] = -1;
     for (int i = 0; i < output_count; i++)
         n.outputs[i] = -1;
-    g->nodes[g->node_count] = n;
-    return &g->nodes[g->node_count++];
+    (*nodes)[*count] = n;
+    return &(*nodes)[(*count)++];
+}
+
+struct graph_body *graph_add_body(struct graph *g, struct graph_node *n)
+{
+    struct graph_body *body = arena_alloc(&g->arena, 1, sizeof *body);
+    struct graph_body **list = arena_alloc(&g->arena, (size_t)n->body_count + 1, sizeof *list);
+    if (!body || !list) return NULL;
+    if (n->body_count) memcpy(list, n->bodies, (size_t)n->body_count * sizeof *list);
+    list[n->body_count++] = body;
+    n->bodies = list;
+    return body;
 }
 
 static rnnd_code push(int **list, size_t *count, int value)
@@ -150,6 +177,41 @@ rnnd_code graph_attr_float(struct graph *g, struct graph_node *n, const char *na
 rnnd_code graph_attr_pointer(struct graph *g, struct graph_node *n, const char *name, const void *p)
 {
     return add_attr(g, n, (struct attr){.name = name, .kind = ATTR_POINTER, .p = p});
+}
+
+rnnd_code graph_attr_string(struct graph *g, struct graph_node *n, const char *name, const char *s)
+{
+    char *copy = arena_string(&g->arena, s, strlen(s));
+    return copy ? add_attr(g, n, (struct attr){.name = name, .kind = ATTR_STRING, .s = copy}) : RNND_NO_MEMORY;
+}
+
+static rnnd_code add_list(struct graph *g, struct graph_node *n, const char *name, enum attr_kind kind, const void *v,
+                          size_t count, size_t size)
+{
+    void *copy = arena_alloc(&g->arena, count + 1, size);
+    if (!copy) return RNND_NO_MEMORY;
+    if (count) memcpy(copy, v, count * size);
+    return add_attr(g, n, (struct attr){.name = name, .kind = kind, .p = copy, .count = count});
+}
+
+rnnd_code graph_attr_ints(struct graph *g, struct graph_node *n, const char *name, const int64_t *v, size_t count)
+{
+    return add_list(g, n, name, ATTR_INTS, v, count, sizeof *v);
+}
+
+rnnd_code graph_attr_floats(struct graph *g, struct graph_node *n, const char *name, const float *v, size_t count)
+{
+    return add_list(g, n, name, ATTR_FLOATS, v, count, sizeof *v);
+}
+
+rnnd_code graph_attr_strings(struct graph *g, struct graph_node *n, const char *name, const char *const *v,
+                             size_t count)
+{
+    const char **copy = arena_alloc(&g->arena, count + 1, sizeof *copy);
+    if (!copy) return RNND_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        if (!(copy[i] = arena_string(&g->arena, v[i], strlen(v[i])))) return RNND_NO_MEMORY;
+    return add_list(g, n, name, ATTR_STRINGS, copy, count, sizeof *copy);
 }
 
 const struct attr *graph_find_attr(const struct graph_node *n, const char *name)

@@ -1,7 +1,12 @@
 /* graph.h -- a model's network: values, nodes, constants, states; how it is built, compiled and run.
  *
- * A value is a float32 or int64 tensor. Sequence values are [T][B][features...]: time first, so that a step is T = 1
- * and the recurrent ops read rows directly. Every file format lowers to this; formats/stack does for layer lists. */
+ * A value is a float32, int64 or bool tensor. There are two kinds of graph, told apart by `tensors`:
+ *   a sequence graph   values are [T][B][features]: time first, so that a step is T = 1 and the recurrent ops read rows
+ *                      directly. Batched, stepped, carried. formats/stack makes these from layer lists.
+ *   a tensor graph     values have any rank and the axes the file gave them; the nodes are ONNX operators (opset 18; op
+ *                      names begin with a capital), If, Loop and Scan included. Keras, ONNX and the like lower to
+ *                      this. Sequences run one at a time (B = 1). Where it is nothing but a sequence graph written in
+ *                      another way, graph/sequence turns it into one. */
 #ifndef RNND_GRAPH_H
 #define RNND_GRAPH_H
 
@@ -29,17 +34,34 @@ struct graph_value {
     enum dtype dtype;
 };
 
-enum attr_kind { ATTR_INT, ATTR_FLOAT, ATTR_STRING, ATTR_INTS, ATTR_FLOATS, ATTR_POINTER };
+enum attr_kind { ATTR_INT, ATTR_FLOAT, ATTR_STRING, ATTR_INTS, ATTR_FLOATS, ATTR_STRINGS, ATTR_POINTER };
 struct attr { const char *name; enum attr_kind kind; int64_t i; float f; const char *s; const void *p; size_t count; };
 
 struct op;
+struct graph_node;
+struct graph_body { /* what an If, Loop or Scan runs: its values stand in the graph's one table, outer ones are in reach */
+    struct graph_node *nodes; size_t node_count, node_cap;
+    int *inputs;  int input_count;  /* value numbers that the owner sets before the body runs */
+    int *outputs; int output_count;
+};
 struct graph_node {
     const struct op *op;
     const char *name;
     int input_count, output_count;
     int *inputs, *outputs;      /* value numbers; -1 = an optional input that is absent */
     struct attr *attrs; size_t attr_count;
+    struct graph_body **bodies; int body_count; /* If: then, else; Loop, Scan: body */
     void *prepared;             /* the op's own: packed weights, a cell */
+    uint32_t packed;            /* tensor graphs: bit i says that prepare has taken in input i, a constant, and run will
+                                   not read it: its plain form is dropped where no one else does */
+};
+
+/* An end of a tensor graph, as the file declares it. */
+struct graph_port {
+    enum dtype dtype;
+    int rank;                    /* -1: not declared */
+    int64_t dim[MAX_RANK];       /* -1 = free */
+    int batch_axis, time_axis;   /* -1 = there is none */
 };
 
 /* A state: a value fed in at the start of a run and its successor read at the end, with width floats per sequence. */
@@ -60,6 +82,8 @@ struct graph {
     struct graph_state *states; size_t state_count, state_cap;
     int *inputs;  size_t input_count;   /* [T][B][width] */
     int *outputs; size_t output_count;  /* [T][B][width], or [1][B][width] for output last */
+    bool tensors;               /* a tensor graph: */
+    struct graph_port *input_ports, *output_ports; /* one for each input and output, in the arena */
     bool output_last;           /* runs answer their last step only */
     bool stepwise;              /* a state is read or made outside a cell: the graph is the function of one step */
     bool causal;                /* steps say what a window says: sessions may carry the state */
@@ -83,6 +107,17 @@ rnnd_code graph_add_state(struct graph *g, const char *name, char kind, int in, 
 rnnd_code graph_attr_int(struct graph *g, struct graph_node *n, const char *name, int64_t v);
 rnnd_code graph_attr_float(struct graph *g, struct graph_node *n, const char *name, float v);
 rnnd_code graph_attr_pointer(struct graph *g, struct graph_node *n, const char *name, const void *p);
+rnnd_code graph_attr_string(struct graph *g, struct graph_node *n, const char *name, const char *s);
+/* Lists: copied; read back through attr.p (int64_t or float) and attr.count. */
+rnnd_code graph_attr_ints(struct graph *g, struct graph_node *n, const char *name, const int64_t *v, size_t count);
+rnnd_code graph_attr_floats(struct graph *g, struct graph_node *n, const char *name, const float *v, size_t count);
+/* ATTR_STRINGS: attr.p is const char *const *, copied */
+rnnd_code graph_attr_strings(struct graph *g, struct graph_node *n, const char *name, const char *const *v, size_t count);
+/* A new empty body of the node (pointer stays good while nodes are added), NULL when out of memory. */
+struct graph_body *graph_add_body(struct graph *g, struct graph_node *n);
+/* As graph_node(), but in a body (NULL: the graph itself). Adding a node moves the others: keep no pointers. */
+struct graph_node *graph_node_in(struct graph *g, struct graph_body *body, const struct op *op, const char *name,
+                                 int input_count, int output_count);
 const struct attr *graph_find_attr(const struct graph_node *n, const char *name);
 /* Shapes a value, as ops do while they are checked. */
 void graph_shape(struct graph *g, int value, int rank, const int64_t *dim);
@@ -103,6 +138,14 @@ rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_step
 void graph_run_close(struct graph_run *run);
 /* Makes room for passes of this size, as graph_run() does by itself where it must. */
 rnnd_code graph_run_reserve(struct graph_run *run, size_t rows, size_t steps, rnnd_error *err);
+/* Tensor graphs: one pass over whole tensors, one for each of g->inputs, of any shapes the nodes accept; data is borrowed
+ * until the next pass. Afterwards every value of the graph (but those of bodies) can be read, until the next pass. A
+ * sequence graph takes [T][B][width] tensors, its states standing at their initial values. MISMATCH, TOO_LARGE name the
+ * node. */
+rnnd_code graph_run_tensors(struct graph_run *run, const struct tensor *inputs, rnnd_error *err);
+const struct tensor *graph_run_value(const struct graph_run *run, int value);
+/* Bytes that passes of a tensor graph may take at most, 4 GiB if never said; beyond, TOO_LARGE. */
+void graph_run_limit(struct graph_run *run, size_t bytes);
 /* T steps of B sequences: one pass, or, where the graph is stepwise, one for each step. Row pointers:
  * inputs[t*B + b] -> the network input row (all inputs side by side); outputs[t*B + b] likewise, NULL = not wanted
  * (output last: outputs[b] alone); state_in/out[b] -> all states of sequence b side by side, in state order (in place

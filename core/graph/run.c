@@ -6,6 +6,7 @@
 #include "core/ops/op.h"
 
 #define ALIGN 64
+#define RUN_LIMIT ((size_t)4 << 30)
 
 struct graph_run {
     struct run_context rc; /* first: ops hand it back to us */
@@ -15,7 +16,43 @@ struct graph_run {
     bool overflow; /* planning: sizes beyond all memory */
     size_t *state_offset;
     size_t state_width, input_width;
+    struct extra *extra;  /* tensor graphs, whose sizes only a pass can tell: what did not fit; joined before the next */
+    size_t extra_bytes, limit;
 };
+
+struct extra {
+    struct extra *next;
+    unsigned char *memory;
+};
+
+static void *take_extra(struct graph_run *run, size_t bytes)
+{
+    size_t total;
+    if (!size_add(run->used, run->extra_bytes, &total) || !size_add(total, bytes, &total) || total > run->limit) {
+        run->overflow = true;
+        return NULL;
+    }
+    struct extra *e = mem_alloc(1, sizeof *e);
+    if (!e || !(e->memory = mem_aligned(bytes ? bytes : 1))) {
+        mem_free(e);
+        return NULL;
+    }
+    e->next = run->extra;
+    run->extra = e;
+    run->extra_bytes += bytes;
+    return e->memory;
+}
+
+static void free_extra(struct graph_run *run)
+{
+    for (struct extra *e = run->extra, *next; e; e = next) {
+        next = e->next;
+        mem_free(e->memory);
+        mem_free(e);
+    }
+    run->extra = NULL;
+    run->extra_bytes = 0;
+}
 
 /* Bump allocation: nothing is freed before the pass ends. While planning, only the size is counted. */
 static void *take(struct run_context *rc, size_t bytes)
@@ -31,7 +68,7 @@ static void *take(struct run_context *rc, size_t bytes)
         run->used = used;
         return nothing;
     }
-    if (used > run->size) return NULL;
+    if (used > run->size) return rc->graph->tensors ? take_extra(run, used - run->used) : NULL;
     void *p = run->memory + run->used;
     run->used = used;
     return p;
@@ -40,7 +77,7 @@ static void *take(struct run_context *rc, size_t bytes)
 static rnnd_code give_tensor(struct run_context *rc, struct tensor *t, enum dtype dtype, int rank, const size_t *dim,
                              rnnd_error *err)
 {
-    size_t bytes = dtype == DTYPE_F32 ? sizeof(float) : dtype == DTYPE_I64 ? sizeof(int64_t) : 1;
+    size_t bytes = dtype_bytes(dtype);
     *t = (struct tensor){.dtype = dtype, .rank = rank};
     for (int i = 0; i < rank; i++) {
         t->dim[i] = dim[i];
@@ -53,7 +90,19 @@ static rnnd_code give_tensor(struct run_context *rc, struct tensor *t, enum dtyp
 static rnnd_code give_output(struct run_context *rc, const struct graph_node *n, int i, enum dtype dtype, int rank,
                              const size_t *dim, rnnd_error *err)
 {
-    return give_tensor(rc, &rc->values[n->outputs[i]], dtype, rank, dim, err);
+    rnnd_code code = give_tensor(rc, &rc->values[n->outputs[i]], dtype, rank, dim, err);
+    if (code && ((struct graph_run *)rc)->overflow && !rc->planning)
+        return fail_at(err, RNND_TOO_LARGE, n->name, "node \"%.80s\": its output would be beyond the memory of a run",
+                       n->name);
+    return code;
+}
+
+static rnnd_code run_body(struct run_context *rc, const struct graph_body *body, rnnd_error *err)
+{
+    rnnd_code code = RNND_OK;
+    for (size_t i = 0; i < body->node_count && !code; i++)
+        code = body->nodes[i].op->run(rc, &body->nodes[i], err);
+    return code;
 }
 
 rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_steps, struct graph_run **out,
@@ -62,7 +111,9 @@ rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_step
     *out = NULL;
     struct graph_run *run = mem_alloc(1, sizeof *run);
     if (!run) return fail_memory(err, sizeof *run);
-    run->rc = (struct run_context){.graph = g, .kernels = g->kernels, .scratch = take, .output = give_output};
+    run->rc = (struct run_context){
+        .graph = g, .kernels = g->kernels, .scratch = take, .output = give_output, .run_body = run_body};
+    run->limit = RUN_LIMIT;
     run->rc.values = mem_alloc(g->value_count + 1, sizeof *run->rc.values);
     run->state_offset = mem_alloc(g->state_count + 1, sizeof *run->state_offset);
     if (!run->rc.values || !run->state_offset) {
@@ -89,8 +140,14 @@ void graph_run_close(struct graph_run *run)
     if (!run) return;
     mem_free(run->rc.values);
     mem_free(run->state_offset);
+    free_extra(run);
     mem_free(run->memory);
     mem_free(run);
+}
+
+void graph_run_limit(struct graph_run *run, size_t bytes)
+{
+    run->limit = bytes;
 }
 
 /* The callers' rows into one tensor per graph input, and the states that are not direct into one tensor each. */
@@ -155,6 +212,7 @@ static rnnd_code pass(struct graph_run *run, size_t T, size_t B, const float *co
 rnnd_code graph_run_reserve(struct graph_run *run, size_t rows, size_t steps, rnnd_error *err)
 {
     size_t n;
+    if (run->rc.graph->tensors) return RNND_OK; /* a pass grows by itself */
     if (run->rc.graph->stepwise) steps = 1;
     if (rows <= run->max_rows && steps <= run->max_steps) return RNND_OK;
     if (!size_mul(rows, steps, &n) || n > (size_t)1 << 40) return fail_memory(err, (size_t)-1);
@@ -203,4 +261,44 @@ rnnd_code graph_run(struct graph_run *run, size_t T, size_t B, const float *cons
     code = pass(run, T, B, inputs, err);
     if (!code) write_ends(run, B, outputs, true);
     return code;
+}
+
+/* ---- tensor graphs ---- */
+
+/* A pass begins with one block as large as the last one needed in pieces. */
+static rnnd_code join_extra(struct graph_run *run, rnnd_error *err)
+{
+    size_t wanted = run->size + run->extra_bytes;
+    run->used = 0;
+    run->overflow = false;
+    if (!run->extra) return RNND_OK;
+    free_extra(run);
+    mem_free(run->memory);
+    run->size = 0;
+    if (!(run->memory = mem_aligned(wanted))) return fail_memory(err, wanted);
+    run->size = wanted;
+    return RNND_OK;
+}
+
+static rnnd_code run_nodes(struct graph_run *run, rnnd_error *err)
+{
+    const struct graph *g = run->rc.graph;
+    rnnd_code code = RNND_OK;
+    for (size_t i = 0; i < g->node_count && !code; i++)
+        code = g->nodes[i].op->run(&run->rc, &g->nodes[i], err);
+    return code;
+}
+
+rnnd_code graph_run_tensors(struct graph_run *run, const struct tensor *inputs, rnnd_error *err)
+{
+    const struct graph *g = run->rc.graph;
+    rnnd_code code = join_extra(run, err);
+    for (size_t i = 0; i < g->input_count && !code; i++)
+        run->rc.values[g->inputs[i]] = inputs[i];
+    return code ? code : run_nodes(run, err);
+}
+
+const struct tensor *graph_run_value(const struct graph_run *run, int value)
+{
+    return &run->rc.values[value];
 }

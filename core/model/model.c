@@ -125,7 +125,7 @@ static rnnd_code attach_task(struct rnnd_model *m, const struct task *const *tas
 static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct checkpoint *ck,
                        const struct task *const *tasks, rnnd_error *err)
 {
-    rnnd_code code = format_read(from->data, from->bytes, ck, err);
+    rnnd_code code = format_read(from->data, from->bytes, NULL, ck, err);
     if (!code) code = find_config(from, ck, &m->arena, &m->config, err);
     if (!code) code = stack_build(m->config.json, ck, &m->graph, &m->arena, &m->network, err);
     if (!code) code = model_digest(m, ck, err);

@@ -14,8 +14,13 @@ static const struct op *const ops[] = {
 
 const struct op *op_find(const char *name)
 {
+    static const struct op *const *const tensor_ops[] = {ops_elementwise, ops_layout, ops_reduce,   ops_linear,
+                                                         ops_convolution, ops_normal, ops_sequence, ops_control};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         if (strcmp(ops[i]->name, name) == 0) return ops[i];
+    for (size_t i = 0; i < sizeof tensor_ops / sizeof *tensor_ops; i++)
+        for (const struct op *const *op = tensor_ops[i]; *op; op++)
+            if (strcmp((*op)->name, name) == 0) return *op;
     return NULL;
 }
 
@@ -79,6 +84,24 @@ size_t tensor_rows(const struct tensor *t)
 size_t tensor_width(const struct tensor *t)
 {
     return t->rank ? t->dim[t->rank - 1] : 1;
+}
+
+size_t tensor_count(const struct tensor *t)
+{
+    size_t n = 1;
+    for (int i = 0; i < t->rank; i++)
+        n *= t->dim[i];
+    return n;
+}
+
+size_t dtype_bytes(enum dtype dtype)
+{
+    return dtype == DTYPE_F32 ? sizeof(float) : dtype == DTYPE_I64 ? sizeof(int64_t) : 1;
+}
+
+const struct tensor *op_input(const struct run_context *rc, const struct graph_node *n, int i)
+{
+    return i < n->input_count && n->inputs[i] >= 0 ? &rc->values[n->inputs[i]] : NULL;
 }
 
 /* Where one kind has several names, the first is the one shown. */

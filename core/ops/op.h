@@ -16,6 +16,8 @@ struct run_context { /* what an op sees while it runs */
     /* shapes and gives memory to output i of the node */
     rnnd_code (*output)(struct run_context *rc, const struct graph_node *n, int i, enum dtype dtype, int rank,
                         const size_t *dim, rnnd_error *err);
+    /* tensor graphs: runs the nodes of a body, whose input values the caller has set; then reads its output values */
+    rnnd_code (*run_body)(struct run_context *rc, const struct graph_body *body, rnnd_error *err);
 };
 
 struct op {
@@ -44,6 +46,10 @@ const float *op_constant(const struct graph *g, const struct graph_node *n, int 
                          const size_t *dim, rnnd_code *code, rnnd_error *err);
 size_t tensor_rows(const struct tensor *t);  /* product of all dimensions but the last */
 size_t tensor_width(const struct tensor *t); /* the last one */
+size_t tensor_count(const struct tensor *t); /* elements: product of all dimensions, 1 for rank 0 */
+size_t dtype_bytes(enum dtype dtype);
+/* An input's tensor at run time; NULL where an optional one is absent. */
+const struct tensor *op_input(const struct run_context *rc, const struct graph_node *n, int i);
 
 /* The functions that configurations name: "tanh", "hard_sigmoid_keras2", ... with their usual alpha and beta. */
 bool act_find(const char *name, struct act *out);

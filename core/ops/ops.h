@@ -14,4 +14,14 @@ extern const struct op op_activation, op_softmax, op_log_softmax, op_layer_norm,
 extern const struct op op_add, op_sub, op_mul;                                                   /* rowwise.c */
 extern const struct op op_concat, op_slice, op_last, op_as_step, op_reverse, op_identity;        /* shape.c */
 
+/* Tensor operators, named and defined as in ONNX opset 18; one NULL-terminated list a file. */
+extern const struct op *const ops_elementwise[]; /* elementwise.c: Add ... Where, Cast, Clip, with broadcasting */
+extern const struct op *const ops_layout[];      /* layout.c: Transpose, Reshape, Slice, Gather, Concat, Shape ... */
+extern const struct op *const ops_reduce[];      /* reduce.c: ReduceMean ..., ArgMax, CumSum, TopK */
+extern const struct op *const ops_linear[];      /* linear.c: MatMul, Gemm, Einsum's common forms */
+extern const struct op *const ops_convolution[]; /* convolution.c: Conv, pooling */
+extern const struct op *const ops_normal[];      /* normal.c: Softmax, LayerNormalization, BatchNormalization ... */
+extern const struct op *const ops_sequence[];    /* sequence_ops.c: LSTM, GRU, RNN */
+extern const struct op *const ops_control[];     /* control.c: If, Loop, Scan */
+
 #endif

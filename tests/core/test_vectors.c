@@ -55,7 +55,7 @@ static void vector_open(struct vector *v, const char *folder, const char *name)
     assert_int_equal(fread(v->file, 1, v->bytes, f), v->bytes);
     fclose(f);
     checkpoint_init(&v->checkpoint);
-    if (format_read(v->file, v->bytes, &v->checkpoint, &err) != RNND_OK) fail_msg("%s: %s", v->path, err.message);
+    if (format_read(v->file, v->bytes, NULL, &v->checkpoint, &err) != RNND_OK) fail_msg("%s: %s", v->path, err.message);
     v->x = tensor(v, "vector.x", &x);
     v->y = tensor(v, "vector.y", &y);
     v->hn = tensor(v, "vector.hn", &hn);

@@ -36,7 +36,7 @@ static rnnd_code read_back(const uint8_t *data, size_t bytes, struct checkpoint 
 {
     memset(err, 0, sizeof *err);
     checkpoint_init(ck);
-    return format_read(data, bytes, ck, err);
+    return format_read(data, bytes, NULL, ck, err);
 }
 
 static void lies(void **unused)
@@ -107,7 +107,7 @@ static void lies(void **unused)
         assert_int_equal(read_back(head, sizeof head, &ck, &err), RNND_CORRUPT);
         checkpoint_free(&ck);
         checkpoint_init(&ck);
-        assert_int_equal(safetensors_read(head, sizeof head, &ck, &err), RNND_CORRUPT);
+        assert_int_equal(safetensors_read(head, sizeof head, NULL, &ck, &err), RNND_CORRUPT);
         checkpoint_free(&ck);
     }
 }
