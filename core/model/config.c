@@ -87,7 +87,23 @@ static rnnd_code read_task(const struct options *o, struct arena *arena, struct 
     return RNND_OK;
 }
 
-rnnd_code config_parse(const char *text, size_t bytes, struct arena *arena, struct config *out, rnnd_error *err)
+static rnnd_code check_network(const struct json *json, bool own_network, rnnd_error *err)
+{
+    bool layers = json_get(json, "layers") != NULL, graph = json_get(json, "graph") != NULL;
+    if (own_network && (layers || graph))
+        return fail_at(err, RNND_MISMATCH, layers ? "layers" : "graph",
+                       "configuration: the file says itself what its network is, so there is no \"%s\" beside it",
+                       layers ? "layers" : "graph");
+    if (!own_network && layers == graph)
+        return fail_at(err, RNND_MISMATCH, "layers", "configuration: wanted either \"layers\" or \"graph\"");
+    if (json_get(json, "states") && !graph)
+        return fail_at(err, RNND_MISMATCH, "states",
+                       "configuration: \"states\" belongs to \"graph\"; layers have their own");
+    return RNND_OK;
+}
+
+rnnd_code config_parse(const char *text, size_t bytes, bool own_network, struct arena *arena, struct config *out,
+                       rnnd_error *err)
 {
     struct json *json;
     memset(out, 0, sizeof *out);
@@ -102,11 +118,7 @@ rnnd_code config_parse(const char *text, size_t bytes, struct arena *arena, stru
     if (!code) code = read_words(&o, arena, out, err);
     if (!code) code = read_metrics(&o, arena, out, err);
     if (!code) code = read_golden(&o, arena, out, err);
-    if (!code && (json_get(json, "layers") != NULL) == (json_get(json, "graph") != NULL))
-        code = fail_at(err, RNND_MISMATCH, "layers", "configuration: wanted either \"layers\" or \"graph\"");
-    if (!code && json_get(json, "states") && !json_get(json, "graph"))
-        code = fail_at(err, RNND_MISMATCH, "states",
-                       "configuration: \"states\" belongs to \"graph\"; layers have their own");
+    if (!code) code = check_network(json, own_network, err);
     if (!code) code = read_task(&o, arena, out, err);
     if (code) config_free(out);
     return code;

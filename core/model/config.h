@@ -61,7 +61,9 @@ struct config {
     void *json;                  /* the parsed document (formats/json), for the layer list; freed by config_free */
 };
 
-rnnd_code config_parse(const char *text, size_t bytes, struct arena *arena, struct config *out, rnnd_error *err);
+/* own_network: the file says what the network is (format->lower makes it), so neither "layers" nor "graph" may. */
+rnnd_code config_parse(const char *text, size_t bytes, bool own_network, struct arena *arena, struct config *out,
+                       rnnd_error *err);
 void config_free(struct config *c);
 
 #endif

@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/formats/format.h"
 #include "core/formats/json.h"
+#include "core/model/config_merge.h"
 #include "core/model/digest.h"
 #include "core/model/golden.h"
 
@@ -27,16 +28,34 @@ struct origin { /* where a model comes from */
     const rnnd_options *options;
 };
 
+/* The configuration: given, inside the file, or beside it, in this order (one beside wins over one that the reader only
+ * made of the file's architecture). One that does not say what the network is goes on top of the file's own. */
 static rnnd_code find_config(const struct origin *from, const struct checkpoint *ck, struct arena *arena,
                              struct config *out, rnnd_error *err)
 {
-    const char *over = from->options ? from->options->config : NULL;
-    if (over) return config_parse(over, strlen(over), arena, out, err);
-    if (ck->config) return config_parse(ck->config, ck->config_bytes, arena, out, err);
-    if (from->side) return config_parse(from->side, from->side_bytes, arena, out, err);
-    return fail(err, RNND_MISMATCH,
-                "there is no configuration: wanted one in the metadata under \"rnnd\" or beside it in %s.rnnd.json",
-                from->name);
+    const char *over = from->options ? from->options->config : NULL, *base = ck->config;
+    size_t over_bytes = over ? strlen(over) : 0, base_bytes = ck->config_bytes;
+    bool own = ck->own && ck->format->lower, stands_alone = false;
+    char *merged = NULL;
+    if (!over && (!base || ck->config_made)) {
+        over = from->side;
+        over_bytes = from->side_bytes;
+    }
+    if (own && !base) {
+        base = "{\"format\":1}";
+        base_bytes = strlen(base);
+    }
+    if (!over && !base)
+        return fail(err, RNND_MISMATCH,
+                    "there is no configuration: wanted one in the metadata under \"rnnd\" or beside it in %s.rnnd.json",
+                    from->name);
+    if (!over || !base) return config_parse(over ? over : base, over ? over_bytes : base_bytes, own, arena, out, err);
+    rnnd_code code = config_has_network(over, over_bytes, &stands_alone, err);
+    if (!code && stands_alone) return config_parse(over, over_bytes, own, arena, out, err);
+    if (!code) code = config_merge(base, base_bytes, over, over_bytes, &merged, err);
+    if (!code) code = config_parse(merged, strlen(merged), own, arena, out, err);
+    mem_free(merged);
+    return code;
 }
 
 /* Offsets of a state's parts; every part begins at a multiple of 8 bytes. */

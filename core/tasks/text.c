@@ -42,7 +42,7 @@ static rnnd_code attach(struct rnnd_model *m, rnnd_error *err)
     rnnd_port *port = arena_alloc(&m->arena, 1, sizeof *port);
     if (!port)
         return fail_memory(err, sizeof *port);
-    *port = (rnnd_port){given->name, 1, true, v};
+    *port = (rnnd_port){.name = given->name, .width = 1, .is_ids = true, .limit = v};
     m->info.inputs = port;
     m->info.input_width = 1;
     m->info.output_width = v;

@@ -8,7 +8,7 @@
 
 void fake_text_open(struct fake_text *f, const struct text_config *texts)
 {
-    static const rnnd_port input = {"ids", 1, true, 1000000};
+    static const rnnd_port input = {.name = "ids", .width = 1, .is_ids = true, .limit = 1000000};
     memset(f, 0, sizeof *f);
     arena_init(&f->model.arena, 1 << 20);
     f->model.config.task = RNND_TEXT;

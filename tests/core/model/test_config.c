@@ -129,7 +129,7 @@ static rnnd_code parse(const char *text, struct arena *a, struct config *c, rnnd
 {
     memset(err, 0, sizeof *err);
     arena_init(a, 1 << 20);
-    return config_parse(text, strlen(text), a, c, err);
+    return config_parse(text, strlen(text), false, a, c, err);
 }
 
 static void text_tasks(void **unused)
