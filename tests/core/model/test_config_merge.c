@@ -41,7 +41,8 @@ static void whose_key_wins(void **unused)
 static void refusals(void **unused)
 {
     (void)unused;
-    static const char *const cases[][2] = {{"{", "{}"}, {"{}", "{"}, {"[]", "{}"}, {"{}", "[]"}, {"{}", "{\"a\":1,\"a\":2}"}};
+    static const char *const cases[][2] = {
+        {"{", "{}"}, {"{}", "{"}, {"[]", "{}"}, {"{}", "[]"}, {"{}", "{\"a\":1,\"a\":2}"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rnnd_error err;
         char *out;
