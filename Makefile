@@ -28,7 +28,7 @@ Q        = $(if $(V),,@)
 VERSION := $(shell sed -n 's/^.define RNND_VERSION "\(.*\)"/\1/p' core/rnnd.h)
 
 # ---- what the build needs: Debian packages, announced and installed by tests/lib/packages.sh -----------------------
-PACKAGES      = gcc libc6-dev pkg-config libmicrohttpd-dev libcjson-dev libinih-dev libxxhash-dev libopenblas-dev
+PACKAGES      = gcc libc6-dev pkg-config libmicrohttpd-dev libcjson-dev libinih-dev libxxhash-dev libopenblas-dev zlib1g-dev
 TEST_PACKAGES = $(PACKAGES) libcmocka-dev libcurl4-openssl-dev python3-minimal python3-requests curl
 
 # ---- one build folder per variant ------------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ endif
 BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -g $(OPT) -ffp-contract=off -fvisibility=hidden -fPIC -pthread -I. $(WARN)
 ALL_CFLAGS  = $(BASE_CFLAGS) $(CFLAGS)
 
-CORE_LIBS   = -lcjson -lxxhash -lm
+CORE_LIBS   = -lcjson -lxxhash -lz -lm
 SERVER_LIBS = -lmicrohttpd -linih
 TEST_LIBS   = -lcmocka -Wl,--as-needed -lcurl
 

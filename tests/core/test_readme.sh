@@ -13,7 +13,7 @@ check() { # name, status
 
 awk '/^```/ { inside = ($0 == "```c"); next } inside { print }' "$page" >"$tmp/example.c"
 for language in "gcc -std=c11 -Wall -Wextra -Wshadow -Werror" "gcc -std=c99 -Wall"; do
-    $language -Icore "$tmp/example.c" "$B/librnnd.a" -lcjson -lxxhash -lm -pthread -o "$tmp/example"
+    $language -Icore "$tmp/example.c" "$B/librnnd.a" -lcjson -lxxhash -lz -lm -pthread -o "$tmp/example"
     check "the example compiles with $language" $?
 done
 "$tmp/example" models/tiny/lstm.safetensors >"$tmp/out"
