@@ -1,4 +1,4 @@
-/* hdf5.h -- reads the part of HDF5 that Keras and h5py write (File Format Specification, version 3.0), trusting nothing.
+/* hdf5.h -- reads the part of HDF5 that Keras and h5py write (File Format Specification 3.0), trusting nothing in it.
  *
  * Covered: superblocks 0, 2 and 3; object headers 1 and 2; groups as symbol tables, as link messages, and (dense) in
  * fractal heaps; datasets contiguous, compact, and chunked by B-tree 1 with deflate, shuffle or no filter; numbers of

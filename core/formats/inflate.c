@@ -68,7 +68,7 @@ rnnd_code inflate_bytes(const uint8_t *in, size_t bytes, enum inflate_form form,
     inflateEnd(&z);
     if (rc == Z_MEM_ERROR) return fail_memory(err, 1 << 15);
     if (rc != Z_STREAM_END)
-        return fail_at(err, RNND_CORRUPT, what, "\"%.80s\": its %zu deflated bytes are damaged, or become more than %zu",
-                       what, bytes, room);
+        return fail_at(err, RNND_CORRUPT, what,
+                       "\"%.80s\": its %zu deflated bytes are damaged, or become more than %zu", what, bytes, room);
     return RNND_OK;
 }

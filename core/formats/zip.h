@@ -11,7 +11,7 @@ struct zip_entry {
     const char *name;   /* in the arena */
     const uint8_t *raw; /* borrowed from the archive: raw_bytes as stored */
     size_t raw_bytes, bytes;
-    int method;         /* 0 stored, 8 deflated; others are kept in the list and refused when their bytes are asked for */
+    int method; /* 0 stored, 8 deflated; others are listed too, and refused when their bytes are asked for */
     uint32_t crc;
 };
 struct zip {
@@ -21,8 +21,8 @@ struct zip {
 };
 
 bool zip_probe(const uint8_t *data, size_t bytes);
-/* zip64 understood; entries that overlap, lie outside the file, have one name twice, or are encrypted are refused. Names
- * may be any bytes but NUL: they are keys here, and nothing is ever written under them. */
+/* zip64 understood; entries that overlap, lie outside the file, have one name twice, or are encrypted are refused.
+ * Names may be any bytes but NUL: they are keys here, and nothing is ever written under them. */
 rnnd_code zip_read(const uint8_t *data, size_t bytes, struct arena *arena, struct zip *out, rnnd_error *err);
 const struct zip_entry *zip_find(const struct zip *z, const char *name); /* NULL: none */
 const struct zip_entry *zip_find_ending(const struct zip *z, const char *suffix); /* the first whose name ends so */

@@ -97,7 +97,7 @@ static void other_methods(void **unused)
     assert_int_equal(entries, 5); /* listed all the same */
 }
 
-/* ---- archives with one lie: two stored entries "a" and "b" of 4 bytes each, heads at 0 and 35, directory at 70 ---- */
+/* ---- archives with one lie: stored entries "a" and "b" of 4 bytes each, heads at 0 and 35, directory at 70 ---- */
 
 enum { A = 0, B = 35, CD = 70, CD_B = CD + 47, END = CD + 94, SIZE = END + 22 };
 
