@@ -57,6 +57,9 @@ rnnd_code graph_check_node(struct graph *g, struct graph_node *n, rnnd_error *er
     if (n->output_count > n->op->outputs || n->output_count < 1)
         return fail_at(err, RNND_MISMATCH, n->name, "node \"%.80s\": %s has 1 to %d outputs, %d are named", n->name,
                        n->op->name, n->op->outputs, n->output_count);
+    if (n->op->outputs == 1 && n->outputs[0] < 0)
+        return fail_at(err, RNND_MISMATCH, n->name, "node \"%.80s\": %s has one output, it is not named", n->name,
+                       n->op->name);
     for (size_t i = 0; i < n->attr_count; i++) {
         const char *const *known = n->op->attributes;
         while (known && *known && strcmp(*known, n->attrs[i].name) != 0)

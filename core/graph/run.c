@@ -81,7 +81,10 @@ static rnnd_code give_tensor(struct run_context *rc, struct tensor *t, enum dtyp
     *t = (struct tensor){.dtype = dtype, .rank = rank};
     for (int i = 0; i < rank; i++) {
         t->dim[i] = dim[i];
-        if (!size_mul(bytes, dim[i], &bytes)) return fail_memory(err, (size_t)-1);
+        if (!size_mul(bytes, dim[i], &bytes)) {
+            ((struct graph_run *)rc)->overflow = true;
+            return fail_memory(err, (size_t)-1);
+        }
     }
     t->data = take(rc, bytes);
     return t->data ? RNND_OK : fail_memory(err, bytes);
