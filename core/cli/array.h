@@ -1,4 +1,4 @@
-/* array.h -- float32 arrays in files: .npy (numpy's format) and CSV. Both readers take hostile bytes. */
+/* array.h -- arrays in files: .npy (numpy's format), JSON and CSV. All readers take hostile bytes. */
 #ifndef RNND_CLI_ARRAY_H
 #define RNND_CLI_ARRAY_H
 
@@ -6,17 +6,38 @@
 
 #include "core/rnnd.h"
 
-enum { ARRAY_MAX_RANK = 8 };
+enum { ARRAY_MAX_RANK = RNND_MAX_RANK };
 struct array {
+    rnnd_dtype dtype;
     size_t rank, dim[ARRAY_MAX_RANK];
-    float *data; /* owned, row-major */
+    union { /* owned, row-major, by dtype */
+        float *data;
+        int64_t *whole;
+        uint8_t *truth; /* 0 or 1 */
+        void *raw;
+    };
 };
 void array_free(struct array *a);
+size_t array_count(const struct array *a); /* elements */
+size_t array_width(rnnd_dtype dtype);      /* bytes of one */
+/* "[3][4]", "[]" for a single number. */
+const char *array_shape(const struct array *a, char text[ARRAY_MAX_RANK * 24]);
+/* A copy, changed to dtype. MISMATCH, in which nothing changed: a number does not become a whole one. */
+rnnd_code array_convert(struct array *a, rnnd_dtype dtype, rnnd_error *err);
 
-/* numpy's format 1, 2 and 3: '<f4', '<f8', '<i4', '<i8' in C order, made float32. CORRUPT for what is no .npy,
- * UNSUPPORTED for other types. */
+/* By the ending of the path: .csv, .json, else .npy. Messages name the path. csv and json: float32. */
+rnnd_code array_load(const char *path, struct array *out, rnnd_error *err);
+/* A CSV file has a line for each row along the last axis. */
+rnnd_code array_save(const char *path, const struct array *a, rnnd_error *err);
+
+/* numpy's format 1, 2 and 3, in C or Fortran order: '<f2', '<f4', '<f8' become float32, whole numbers of any width
+ * int64, '|b1' bool. CORRUPT for what is no .npy, UNSUPPORTED for other types. */
 rnnd_code npy_read(const void *bytes, size_t size, struct array *out, rnnd_error *err);
 rnnd_code npy_write(const char *path, const struct array *a, rnnd_error *err);
+
+/* Nested lists of numbers, all of one length on each level; true and false are 1 and 0, null is NaN. */
+rnnd_code json_read_array(const char *text, size_t size, struct array *out, rnnd_error *err);
+rnnd_code json_write_array(const char *path, const struct array *a, rnnd_error *err);
 
 /* A table of numbers. One line is a row; cells are parted by comma, semicolon or tab, whichever stands first in the
  * first line. A header is recognised by having no number. The first column is a time stamp if its header says so

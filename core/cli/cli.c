@@ -49,9 +49,16 @@ static const struct cli_option *find_option(const struct cli_usage *u, const cha
 static bool set_value(const struct cli_option *o, const char *text)
 {
     char *end = NULL;
+    struct cli_list *list = o->value;
     errno = 0;
     if (o->kind == CLI_TEXT) {
         *(const char **)o->value = text;
+        return true;
+    }
+    if (o->kind == CLI_LIST) {
+        if (list->count == CLI_MOST_ITEMS)
+            return false;
+        list->items[list->count++] = text;
         return true;
     }
     if (o->kind == CLI_INTEGER) {
@@ -104,6 +111,7 @@ bool cli_parse(const struct cli_usage *u, int argc, char **argv, const char **po
             value = argv[++i];
         if (!set_value(o, value))
             return *exit_code = complain(u, o->name, o->kind == CLI_INTEGER ? "wants a whole number, not "
+                                                     : o->kind == CLI_LIST  ? "stands too often, at "
                                                                             : "wants a number, not ", value), false;
     }
     if (count < u->least) {
@@ -133,6 +141,14 @@ int cli_fail(const char *command, const rnnd_error *err)
     fflush(stdout);
     fprintf(stderr, "rnnd %s: %s\n", command, err->message);
     return CLI_FAILED;
+}
+
+int cli_fail_model(const char *command, const rnnd_error *err)
+{
+    bool its_own = err->code == RNND_UNSUPPORTED || err->code == RNND_CORRUPT || err->code == RNND_CONFLICT ||
+                   err->code == RNND_MISMATCH || err->code == RNND_TOO_LARGE;
+    cli_fail(command, err);
+    return its_own ? CLI_UNABLE : CLI_FAILED;
 }
 
 rnnd_code cli_read_file(const char *path, size_t limit, char **data, size_t *bytes, rnnd_error *err)
@@ -204,24 +220,43 @@ static bool installed_model(const char *name, char *out, size_t bytes)
     return more > 0 && (size_t)more < bytes - used && stat(out, &st) == 0;
 }
 
-rnnd_code cli_open_model(const char *name, rnnd_model **out, rnnd_error *err)
+rnnd_code cli_find_model(const char *name, char *path, rnnd_error *err)
 {
     struct stat st;
-    char here[512], installed[4608];
-    *out = NULL;
     bool exists = stat(name, &st) == 0;
-    if (exists && !S_ISDIR(st.st_mode))
-        return rnnd_model_open(name, NULL, out, err);
-    int n = snprintf(here, sizeof here, "models/%s.safetensors", name);
-    if (name[0] == '/' || n < 0 || (size_t)n >= sizeof here)
+    int n = snprintf(path, CLI_PATH_BYTES, "%s", name);
+    if (exists && !S_ISDIR(st.st_mode) && n > 0 && n < CLI_PATH_BYTES)
+        return RNND_OK;
+    n = snprintf(path, CLI_PATH_BYTES, "models/%s.safetensors", name);
+    if (name[0] == '/' || n < 0 || n >= 512)
         return cli_error(err, RNND_NOT_FOUND, exists ? "%s is a folder; wanted a model file"
                                                      : "there is no model file %s", name);
-    if (stat(here, &st) == 0)
-        return rnnd_model_open(here, NULL, out, err);
-    if (installed_model(name, installed, sizeof installed))
-        return rnnd_model_open(installed, NULL, out, err);
+    if (stat(path, &st) == 0 || installed_model(name, path, CLI_PATH_BYTES))
+        return RNND_OK;
     if (exists)
         return cli_error(err, RNND_NOT_FOUND, "%s is a folder; wanted a model file", name);
-    return cli_error(err, RNND_NOT_FOUND, "there is no model %s: neither that file nor %s exists, nor is one installed",
-                     name, here);
+    return cli_error(err, RNND_NOT_FOUND, "there is no model %s: neither that file nor models/%s.safetensors exists, "
+                                          "nor is one installed", name, name);
+}
+
+rnnd_code cli_open_model_as(const char *name, const char *config_path, bool accept_guesses, rnnd_model **out,
+                            rnnd_error *err)
+{
+    char path[CLI_PATH_BYTES], *config = NULL;
+    size_t bytes;
+    *out = NULL;
+    rnnd_code code = cli_find_model(name, path, err);
+    if (code == RNND_OK && config_path)
+        code = cli_read_file(config_path, (size_t)8 << 20, &config, &bytes, err);
+    if (code == RNND_OK) {
+        rnnd_options options = {.config = config, .accept_guesses = accept_guesses};
+        code = rnnd_model_open(path, &options, out, err);
+    }
+    free(config);
+    return code;
+}
+
+rnnd_code cli_open_model(const char *name, rnnd_model **out, rnnd_error *err)
+{
+    return cli_open_model_as(name, NULL, false, out, err);
 }

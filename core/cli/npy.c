@@ -14,12 +14,6 @@
 #include "core/cli/array.h"
 #include "core/cli/cli.h"
 
-void array_free(struct array *a)
-{
-    free(a->data);
-    memset(a, 0, sizeof *a);
-}
-
 /* ---- the dictionary -------------------------------------------------------------------------------------------- */
 
 struct text { const char *at, *end; };
@@ -123,20 +117,65 @@ static uint64_t little_endian(const uint8_t *p, size_t n)
     return v;
 }
 
-static float element(const char *descr, const uint8_t *p)
+static float half(uint32_t bits)
 {
-    uint32_t bits32 = (uint32_t)little_endian(p, 4);
-    uint64_t bits64 = descr[2] == '8' ? little_endian(p, 8) : 0;
+    uint32_t sign = (bits & 0x8000u) << 16, exponent = bits >> 10 & 31, fraction = bits & 1023;
     float f;
-    double d;
-    if (descr[1] == 'i')
-        return descr[2] == '8' ? (float)(int64_t)bits64 : (float)(int32_t)bits32;
-    if (descr[2] == '8') {
-        memcpy(&d, &bits64, sizeof d);
-        return (float)d;
+    if (exponent == 0) { /* zero, or a fraction of 2^-24 */
+        f = (float)fraction * 0x1p-24f;
+        return sign ? -f : f;
     }
-    memcpy(&f, &bits32, sizeof f);
+    uint32_t wide = sign | (exponent == 31 ? 255u : exponent + 112) << 23 | fraction << 13;
+    memcpy(&f, &wide, sizeof f);
     return f;
+}
+
+/* A number of `width` bytes at p, as element `i` of out. */
+static void put_element(struct array *out, size_t i, char type, size_t width, const uint8_t *p)
+{
+    uint64_t bits = little_endian(p, width);
+    uint32_t low = (uint32_t)bits;
+    double d;
+    if (type == 'b')
+        out->truth[i] = bits != 0;
+    else if (type == 'u')
+        out->whole[i] = (int64_t)bits;
+    else if (type == 'i')
+        out->whole[i] = (int64_t)(bits << (64 - 8 * width)) >> (64 - 8 * width);
+    else if (width == 2)
+        out->data[i] = half(low);
+    else if (width == 4)
+        memcpy(&out->data[i], &low, sizeof low);
+    else {
+        memcpy(&d, &bits, sizeof d);
+        out->data[i] = (float)d;
+    }
+}
+
+/* Where element `i` of a row-major array stands in Fortran order. */
+static size_t fortran_place(const struct array *a, size_t i)
+{
+    size_t place = 0, stride = 1, at[ARRAY_MAX_RANK];
+    for (size_t k = a->rank; k-- > 0; i /= a->dim[k])
+        at[k] = i % a->dim[k];
+    for (size_t k = 0; k < a->rank; stride *= a->dim[k++])
+        place += at[k] * stride;
+    return place;
+}
+
+/* 'f4' and the like: false where it is none that is read. */
+static bool read_type(const char *descr, struct array *out, char *type, size_t *width)
+{
+    static const char *const known[] = {"<f2", "<f4", "<f8", "<i2", "<i4", "<i8", "<u2", "<u4", "<u8",
+                                        "|i1", "|u1", "|b1"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(descr, known[i]) == 0) {
+            *type = descr[1];
+            *width = (size_t)(descr[2] - '0');
+            out->dtype = *type == 'f' ? RNND_FLOAT32 : *type == 'b' ? RNND_BOOL8 : RNND_INT64;
+            return true;
+        }
+    return false;
 }
 
 rnnd_code npy_read(const void *bytes, size_t size, struct array *out, rnnd_error *err)
@@ -154,12 +193,13 @@ rnnd_code npy_read(const void *bytes, size_t size, struct array *out, rnnd_error
     struct text text = {(const char *)p + head, (const char *)p + head + length};
     if (!read_header(text, out, descr, sizeof descr, &fortran))
         return cli_error(err, RNND_CORRUPT, "the .npy header is damaged");
-    if (descr[0] != '<' || (descr[1] != 'f' && descr[1] != 'i') || (descr[2] != '4' && descr[2] != '8') || descr[3])
-        return cli_error(err, RNND_UNSUPPORTED, "the .npy file holds '%s'; wanted float32, float64, int32 or int64 "
-                                                "(<f4, <f8, <i4, <i8)", descr);
-    if (fortran && out->rank > 1)
-        return cli_error(err, RNND_UNSUPPORTED, "the .npy file is in Fortran order; save numpy.ascontiguousarray(x)");
-    size_t width = descr[2] == '8' ? 8 : 4, room = (size - head - length) / width, count = 1;
+    char type;
+    size_t width, count = 1;
+    if (!read_type(descr, out, &type, &width))
+        return cli_error(err, RNND_UNSUPPORTED, "the .npy file holds '%s'; wanted float16, float32, float64, a whole "
+                                                "number type or bool, little-endian (<f2, <f4, <f8, <i4, <i8, |b1)",
+                         descr);
+    size_t room = (size - head - length) / width;
     for (size_t i = 0; i < out->rank; i++) {
         if (out->dim[i] != 0 && count > room / out->dim[i])
             return cli_error(err, RNND_CORRUPT, "the .npy file is cut off: its shape wants more than the %zu elements "
@@ -169,24 +209,24 @@ rnnd_code npy_read(const void *bytes, size_t size, struct array *out, rnnd_error
     if (size - head - length != count * width)
         return cli_error(err, RNND_CORRUPT, "the .npy file has %zu bytes of elements; its shape wants %zu",
                          size - head - length, count * width);
-    out->data = malloc(count ? count * sizeof *out->data : 1);
-    if (!out->data)
+    out->raw = malloc(count ? count * array_width(out->dtype) : 1);
+    if (!out->raw)
         return cli_error(err, RNND_NO_MEMORY, "no memory for %zu numbers", count);
     for (size_t i = 0; i < count; i++)
-        out->data[i] = element(descr, p + head + length + i * width);
+        put_element(out, i, type, width,
+                    p + head + length + (fortran && out->rank > 1 ? fortran_place(out, i) : i) * width);
     return RNND_OK;
 }
 
 rnnd_code npy_write(const char *path, const struct array *a, rnnd_error *err)
 {
+    static const char *const types[] = {[RNND_FLOAT32] = "<f4", [RNND_INT64] = "<i8", [RNND_BOOL8] = "|b1"};
     char header[128 + 24 * ARRAY_MAX_RANK];
-    size_t count = 1;
-    int n = snprintf(header, sizeof header, "{'descr': '<f4', 'fortran_order': False, 'shape': (");
-    for (size_t i = 0; i < a->rank; i++) {
+    size_t count = array_count(a), width = array_width(a->dtype);
+    int n = snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (", types[a->dtype]);
+    for (size_t i = 0; i < a->rank; i++)
         n += snprintf(header + n, sizeof header - (size_t)n, "%s%zu%s", i ? ", " : "",
                       a->dim[i], a->rank == 1 ? "," : "");
-        count *= a->dim[i];
-    }
     n += snprintf(header + n, sizeof header - (size_t)n, "), }");
     while ((10 + n + 1) % 64 != 0)
         header[n++] = ' ';
@@ -198,10 +238,18 @@ rnnd_code npy_write(const char *path, const struct array *a, rnnd_error *err)
     fwrite(start, 1, sizeof start, f);
     fwrite(header, 1, (size_t)n, f);
     for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &a->data[i], sizeof bits);
-        uint8_t b[4] = {(uint8_t)bits, (uint8_t)(bits >> 8), (uint8_t)(bits >> 16), (uint8_t)(bits >> 24)};
-        fwrite(b, 1, sizeof b, f);
+        uint64_t bits = 0;
+        uint8_t b[8];
+        if (a->dtype == RNND_FLOAT32) {
+            uint32_t low;
+            memcpy(&low, &a->data[i], sizeof low);
+            bits = low;
+        } else {
+            bits = a->dtype == RNND_INT64 ? (uint64_t)a->whole[i] : a->truth[i];
+        }
+        for (size_t k = 0; k < width; k++)
+            b[k] = (uint8_t)(bits >> 8 * k);
+        fwrite(b, 1, width, f);
     }
     bool bad = ferror(f) != 0;
     if (fclose(f) != 0 || bad)

@@ -49,11 +49,11 @@ static void types_and_shapes(void **unused)
     array_free(&a);
     n = make(file, 3, "{\"shape\": (1, 2, 1), \"descr\": \"<i4\", \"fortran_order\": False}", i4, sizeof i4);
     assert_int_equal(npy_read(file, n, &a, NULL), RNND_OK);
-    assert_true(a.rank == 3 && a.data[0] == -7 && a.data[1] == 1073741824.0f);
+    assert_true(a.rank == 3 && a.dtype == RNND_INT64 && a.whole[0] == -7 && a.whole[1] == 1 << 30);
     array_free(&a);
     n = make(file, 1, "{'descr': '<i8', 'fortran_order': True, 'shape': (2,), }", i8, sizeof i8);
     assert_int_equal(npy_read(file, n, &a, NULL), RNND_OK);
-    assert_true(a.data[0] == -7 && a.data[1] == 0x1p40f);
+    assert_true(a.whole[0] == -7 && a.whole[1] == (int64_t)1 << 40);
     array_free(&a);
     n = make(file, 1, "{'descr': '<f4', 'fortran_order': False, 'shape': (), }", f4, 4);
     assert_int_equal(npy_read(file, n, &a, NULL), RNND_OK);
@@ -61,6 +61,49 @@ static void types_and_shapes(void **unused)
     array_free(&a);
     n = make(file, 1, "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 99999999999), }", f4, 0);
     assert_int_equal(npy_read(file, n, &a, NULL), RNND_OK);
+    array_free(&a);
+}
+
+/* Halves as IEEE 754 has them, whole numbers of every width, bool, and the other order of axes. */
+static void more_types(void **unused)
+{
+    (void)unused;
+    char file[512];
+    struct array a;
+    rnnd_error err;
+    static const uint16_t f2[] = {0x3C00, 0xC000, 0x0001, 0x7BFF, 0xFC00, 0x7E00, 0x8000, 0x03FF};
+    static const float halves[] = {1, -2, 0x1p-24f, 65504, -INFINITY};
+    size_t n = make(file, 1, "{'descr': '<f2', 'fortran_order': False, 'shape': (8,), }", f2, sizeof f2);
+    assert_int_equal(npy_read(file, n, &a, &err), RNND_OK);
+    assert_memory_equal(a.data, halves, sizeof halves);
+    assert_true(isnan(a.data[5]) && a.data[6] == 0 && signbit(a.data[6]) && a.data[7] == 1023 * 0x1p-24f);
+    array_free(&a);
+    static const uint8_t bytes[] = {0x80, 1, 0xFF, 0};
+    static const struct { const char *descr; int64_t first; size_t count; } wholes[] = {
+        {"|i1", -128, 4}, {"|u1", 128, 4}, {"<i2", 0x180, 2}, {"<u2", 0x180, 2}, {"<i4", 0xFF0180, 1},
+        {"<u4", 0xFF0180, 1}, {"|b1", 1, 4}};
+    for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu,), }", wholes[i].descr,
+                 wholes[i].count);
+        n = make(file, 1, text, bytes, 4);
+        assert_int_equal(npy_read(file, n, &a, &err), RNND_OK);
+        assert_int_equal(a.dtype, i == 6 ? RNND_BOOL8 : RNND_INT64);
+        assert_true((i == 6 ? a.truth[0] : a.whole[0]) == wholes[i].first);
+        assert_int_equal(array_convert(&a, RNND_FLOAT32, &err), RNND_OK);
+        assert_true(a.data[0] == (float)wholes[i].first);
+        assert_int_equal(array_convert(&a, RNND_INT64, &err), RNND_OK);
+        assert_true(a.whole[0] == wholes[i].first);
+        array_free(&a);
+    }
+    static const float columns[] = {0, 3, 1, 4, 2, 5}; /* [2][3] with the first axis fastest */
+    n = make(file, 1, "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }", columns, sizeof columns);
+    assert_int_equal(npy_read(file, n, &a, &err), RNND_OK);
+    for (int i = 0; i < 6; i++)
+        assert_true(a.data[i] == (float)i);
+    a.data[5] = 0.5f;
+    assert_int_equal(array_convert(&a, RNND_INT64, &err), RNND_MISMATCH);
+    assert_true(a.dtype == RNND_FLOAT32 && a.data[5] == 0.5f);
     array_free(&a);
 }
 
@@ -83,7 +126,8 @@ static void refusals(void **unused)
         {"", 8, RNND_CORRUPT},
         {"{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }", 8, RNND_UNSUPPORTED},
         {"{'descr': '|O', 'fortran_order': False, 'shape': (2,), }", 8, RNND_UNSUPPORTED},
-        {"{'descr': '<f4', 'fortran_order': True, 'shape': (2, 1), }", 8, RNND_UNSUPPORTED},
+        {"{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }", 8, RNND_UNSUPPORTED},
+        {"{'descr': '<b1', 'fortran_order': False, 'shape': (8,), }", 8, RNND_UNSUPPORTED},
     };
     char file[512], zeros[16] = {0};
     struct array a;
@@ -159,7 +203,8 @@ static void round_trip(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(types_and_shapes), cmocka_unit_test(refusals),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(types_and_shapes), cmocka_unit_test(more_types),
+                                       cmocka_unit_test(refusals),
                                        cmocka_unit_test(damaged_files), cmocka_unit_test(round_trip)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

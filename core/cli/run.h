@@ -1,0 +1,30 @@
+/* run.h -- the three ways of `rnnd run`: windows, steps, whole tensors. */
+#ifndef RNND_CLI_RUN_H
+#define RNND_CLI_RUN_H
+
+#include "core/cli/array.h"
+#include "core/cli/cli.h"
+
+struct run_end { /* [NAME=]FILE of -i and -o */
+    const char *name; /* NULL: not given */
+    const char *path;
+    struct array array;
+};
+struct run_job {
+    const rnnd_model *model;
+    struct run_end in[CLI_MOST_ITEMS], out[CLI_MOST_ITEMS];
+    size_t in_count, out_count;
+};
+
+/* Each fills the arrays of out from those of in, which it may change on the way. */
+
+/* The one input's [steps][width] or [batch][steps][width] rows as whole windows; the answer keeps its axes. */
+rnnd_code run_windows(struct run_job *j, rnnd_error *err);
+/* The same rows one at a time from a fresh state each sequence. Where the shape of a step has more axes, they stand in
+ * place of [width]. */
+rnnd_code run_steps(struct run_job *j, rnnd_error *err);
+/* Whole tensors as the framework would run them. An input without the batch axis is taken for a batch of one, and
+ * numbers of the wrong type are changed, where that makes it fit. */
+rnnd_code run_tensors(struct run_job *j, rnnd_error *err);
+
+#endif
