@@ -2,28 +2,10 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "core/graph/graph.h"
-#include "core/ops/op.h"
+#include "core/graph/run_private.h"
 
 #define ALIGN 64
 #define RUN_LIMIT ((size_t)4 << 30)
-
-struct graph_run {
-    struct run_context rc; /* first: ops hand it back to us */
-    size_t max_rows, max_steps;
-    unsigned char *memory;
-    size_t size, used;
-    bool overflow; /* planning: sizes beyond all memory */
-    size_t *state_offset;
-    size_t state_width, input_width;
-    struct extra *extra;  /* tensor graphs, whose sizes only a pass can tell: what did not fit; joined before the next */
-    size_t extra_bytes, limit;
-};
-
-struct extra {
-    struct extra *next;
-    unsigned char *memory;
-};
 
 static void *take_extra(struct graph_run *run, size_t bytes)
 {
@@ -43,7 +25,7 @@ static void *take_extra(struct graph_run *run, size_t bytes)
     return e->memory;
 }
 
-static void free_extra(struct graph_run *run)
+void run_free_extra(struct graph_run *run)
 {
     for (struct extra *e = run->extra, *next; e; e = next) {
         next = e->next;
@@ -74,8 +56,8 @@ static void *take(struct run_context *rc, size_t bytes)
     return p;
 }
 
-static rnnd_code give_tensor(struct run_context *rc, struct tensor *t, enum dtype dtype, int rank, const size_t *dim,
-                             rnnd_error *err)
+rnnd_code run_give_tensor(struct run_context *rc, struct tensor *t, enum dtype dtype, int rank, const size_t *dim,
+                          rnnd_error *err)
 {
     size_t bytes = dtype_bytes(dtype);
     *t = (struct tensor){.dtype = dtype, .rank = rank};
@@ -93,7 +75,7 @@ static rnnd_code give_tensor(struct run_context *rc, struct tensor *t, enum dtyp
 static rnnd_code give_output(struct run_context *rc, const struct graph_node *n, int i, enum dtype dtype, int rank,
                              const size_t *dim, rnnd_error *err)
 {
-    rnnd_code code = give_tensor(rc, &rc->values[n->outputs[i]], dtype, rank, dim, err);
+    rnnd_code code = run_give_tensor(rc, &rc->values[n->outputs[i]], dtype, rank, dim, err);
     if (code && ((struct graph_run *)rc)->overflow && !rc->planning)
         return fail_at(err, RNND_TOO_LARGE, n->name, "node \"%.80s\": its output would be beyond the memory of a run",
                        n->name);
@@ -143,7 +125,7 @@ void graph_run_close(struct graph_run *run)
     if (!run) return;
     mem_free(run->rc.values);
     mem_free(run->state_offset);
-    free_extra(run);
+    run_free_extra(run);
     mem_free(run->memory);
     mem_free(run);
 }
@@ -162,7 +144,7 @@ static rnnd_code read_ends(struct graph_run *run, size_t T, size_t B, const floa
     for (size_t i = 0; i < g->input_count; i++) {
         size_t width = (size_t)g->values[g->inputs[i]].dim[2];
         struct tensor *t = &rc->values[g->inputs[i]];
-        rnnd_code code = give_tensor(rc, t, DTYPE_F32, 3, (const size_t[]){T, B, width}, err);
+        rnnd_code code = run_give_tensor(rc, t, DTYPE_F32, 3, (const size_t[]){T, B, width}, err);
         if (code) return code;
         for (size_t r = 0; r < T * B && !rc->planning; r++)
             memcpy((float *)t->data + r * width, inputs[r] + at, width * sizeof(float));
@@ -172,7 +154,7 @@ static rnnd_code read_ends(struct graph_run *run, size_t T, size_t B, const floa
         if (g->states[i].direct) continue;
         size_t width = g->states[i].width;
         struct tensor *t = &rc->values[g->states[i].in];
-        rnnd_code code = give_tensor(rc, t, DTYPE_F32, 2, (const size_t[]){B, width}, err);
+        rnnd_code code = run_give_tensor(rc, t, DTYPE_F32, 2, (const size_t[]){B, width}, err);
         if (code) return code;
         for (size_t b = 0; b < B && !rc->planning; b++)
             memcpy((float *)t->data + b * width, rc->state_in[b] + run->state_offset[i], width * sizeof(float));
@@ -199,6 +181,11 @@ static void write_ends(struct graph_run *run, size_t B, float *const *outputs, b
         for (size_t b = 0; b < B; b++)
             memcpy(rc->state_out[b] + run->state_offset[i], (const float *)t->data + b * width, width * sizeof(float));
     }
+}
+
+const struct tensor *graph_run_value(const struct graph_run *run, int value)
+{
+    return &run->rc.values[value];
 }
 
 static rnnd_code pass(struct graph_run *run, size_t T, size_t B, const float *const *inputs, rnnd_error *err)
@@ -260,48 +247,9 @@ rnnd_code graph_run(struct graph_run *run, size_t T, size_t B, const float *cons
     if (code) return code;
     run->rc.state_in = state_in;
     run->rc.state_out = state_out;
+    if (run->rc.graph->tensors) return run_tensor_rows(run, T, B, inputs, outputs, err);
     if (run->rc.graph->stepwise) return run_stepwise(run, T, B, inputs, outputs, err);
     code = pass(run, T, B, inputs, err);
     if (!code) write_ends(run, B, outputs, true);
     return code;
-}
-
-/* ---- tensor graphs ---- */
-
-/* A pass begins with one block as large as the last one needed in pieces. */
-static rnnd_code join_extra(struct graph_run *run, rnnd_error *err)
-{
-    size_t wanted = run->size + run->extra_bytes;
-    run->used = 0;
-    run->overflow = false;
-    if (!run->extra) return RNND_OK;
-    free_extra(run);
-    mem_free(run->memory);
-    run->size = 0;
-    if (!(run->memory = mem_aligned(wanted))) return fail_memory(err, wanted);
-    run->size = wanted;
-    return RNND_OK;
-}
-
-static rnnd_code run_nodes(struct graph_run *run, rnnd_error *err)
-{
-    const struct graph *g = run->rc.graph;
-    rnnd_code code = RNND_OK;
-    for (size_t i = 0; i < g->node_count && !code; i++)
-        code = g->nodes[i].op->run(&run->rc, &g->nodes[i], err);
-    return code;
-}
-
-rnnd_code graph_run_tensors(struct graph_run *run, const struct tensor *inputs, rnnd_error *err)
-{
-    const struct graph *g = run->rc.graph;
-    rnnd_code code = join_extra(run, err);
-    for (size_t i = 0; i < g->input_count && !code; i++)
-        run->rc.values[g->inputs[i]] = inputs[i];
-    return code ? code : run_nodes(run, err);
-}
-
-const struct tensor *graph_run_value(const struct graph_run *run, int value)
-{
-    return &run->rc.values[value];
 }

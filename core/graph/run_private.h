@@ -1,0 +1,33 @@
+/* run_private.h -- the scratch of one thread, and what the runs of the two kinds of graph share. Inside core/graph only. */
+#ifndef RNND_GRAPH_RUN_PRIVATE_H
+#define RNND_GRAPH_RUN_PRIVATE_H
+
+#include "core/graph/graph.h"
+#include "core/ops/op.h"
+
+struct extra {
+    struct extra *next;
+    unsigned char *memory;
+};
+
+struct graph_run {
+    struct run_context rc; /* first: ops hand it back to us */
+    size_t max_rows, max_steps;
+    unsigned char *memory;
+    size_t size, used;
+    bool overflow; /* planning: sizes beyond all memory */
+    size_t *state_offset;
+    size_t state_width, input_width;
+    struct extra *extra;  /* tensor graphs, whose sizes only a pass can tell: what did not fit; joined before the next */
+    size_t extra_bytes, limit;
+};
+
+rnnd_code run_give_tensor(struct run_context *rc, struct tensor *t, enum dtype dtype, int rank, const size_t *dim,
+                          rnnd_error *err);
+void run_free_extra(struct graph_run *run);
+/* graph_run() of a tensor graph: one sequence after the other, and where the graph is the function of one step, one step
+ * after the other. */
+rnnd_code run_tensor_rows(struct graph_run *run, size_t T, size_t B, const float *const *inputs, float *const *outputs,
+                          rnnd_error *err);
+
+#endif
