@@ -11,6 +11,12 @@
 #define MAX_HIDDEN 65536
 #define MAX_WIDTH (1 << 20)
 
+struct network_tap {
+    const char *name;
+    int value;              /* of the graph; -1: it is not there any more */
+    struct graph_port port; /* sequence graphs: its axes in the file; rank 0: [batch][time][features] */
+};
+
 struct network { /* what a graph looks like from outside; strings and tables in the arena given */
     rnnd_port inputs[MAX_INPUTS], output;
     size_t input_count, input_width;
@@ -20,9 +26,8 @@ struct network { /* what a graph looks like from outside; strings and tables in 
     const char *framework; /* "Keras 2.13.1", "ONNX opset 13, tf2onnx 1.17", or NULL */
     size_t window;         /* steps that the inputs are fixed to, 0 = free */
     bool stateful;         /* made to carry its state from call to call (Keras stateful=True) */
-    const char *const *taps; /* [tap_count] names of layers or values, and below the graph value each stands for */
-    const int *tap_values;
-    size_t tap_count;
+    struct network_tap *taps; /* all that can be read by name after a run: outputs first, then layers or values */
+    size_t tap_count, named_outputs; /* named_outputs: how many of them are outputs of the file */
 };
 
 /* Builds into g, which is empty, and compiles it. `config` has been verified by model/config but for what concerns the
