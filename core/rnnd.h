@@ -102,7 +102,7 @@ typedef struct rnnd_info {
     const char *const *assumptions; /* what the file does not say and was guessed, a sentence each */
     size_t assumption_count;
     bool unconfirmed;        /* there are assumptions and nobody has accepted them: nothing is computed (CONFLICT) */
-    const char *side_file;   /* unconfirmed or accepted: the configuration to put beside the file once checked, else "" */
+    const char *side_file;   /* where there are assumptions: the configuration to put beside the file, or "" */
     const char *description; /* or "" */
     const char *license, *data;
     const char *digest;      /* 32 hex digits over weights and configuration: the fingerprint states carry */
@@ -146,8 +146,8 @@ typedef struct rnnd_options {
 } rnnd_options;
 
 /* Opens a model file: safetensors, Keras .h5 and .keras, PyTorch, ONNX, RTNeural, NAM and the like, told by their
- * bytes, with a configuration inside, in NAME.rnnd.json beside it, or given. `options` may be NULL. Golden vectors of the file are checked. Errors begin with the file's name. The model is owned by the
- * caller. */
+ * bytes, with a configuration inside, in NAME.rnnd.json beside it, or given. `options` may be NULL. Golden vectors of
+ * the file are checked. Errors begin with the file's name. The model is owned by the caller. */
 RNND_API rnnd_code rnnd_model_open(const char *path, const rnnd_options *options, rnnd_model **out, rnnd_error *err);
 /* The same from memory; `data` is not needed after the call. `name` is what an unnamed model is called. */
 RNND_API rnnd_code rnnd_model_open_memory(const void *data, size_t bytes, const char *name,

@@ -46,7 +46,7 @@ struct checkpoint {
     size_t count, cap;  /* cap: of checkpoint_add */
     const char *config; /* JSON text or NULL */
     size_t config_bytes;
-    bool config_made;   /* the reader wrote it down from the file's own architecture: one beside the file wins over it */
+    bool config_made;   /* the reader wrote it from the file's own architecture: one beside the file wins over it */
     const struct format *format; /* what has read it */
     void *own;                   /* the format's own document (an architecture), or NULL */
     void (*release)(void *own);  /* called by checkpoint_free, may be NULL */

@@ -2,7 +2,7 @@
  *
  * Each turns bytes into named tensors, and then there are three cases: the file has a configuration of ours inside
  * (checkpoint.config); or it carries an architecture of its own, which `lower` turns into a tensor graph; or it says
- * neither, and a configuration comes from beside it, or is proposed (formats/propose.h) and served only once confirmed. */
+ * neither, and a configuration comes from beside it, or is proposed (formats/propose.h) and served once confirmed. */
 #ifndef RNND_FORMAT_H
 #define RNND_FORMAT_H
 
@@ -15,8 +15,8 @@ struct format {
     bool (*probe)(const uint8_t *data, size_t bytes);
     /* tensors may borrow `data`. `path` is the file's, or NULL: for files that name others beside them */
     rnnd_code (*read)(const uint8_t *data, size_t bytes, const char *path, struct checkpoint *out, rnnd_error *err);
-    /* optional: out->own as a tensor graph, inputs, outputs and ports included, not yet compiled; fills what it knows of
-     * `net`. `config` is the configuration given, or NULL. */
+    /* optional: out->own as a tensor graph, inputs, outputs and ports included, not yet compiled; fills what it knows
+     * of `net`. `config` is the configuration given, or NULL. */
     rnnd_code (*lower)(struct checkpoint *ck, const struct json *config, struct graph *g, struct arena *arena,
                        struct network *net, rnnd_error *err);
 };

@@ -39,7 +39,7 @@ struct attr { const char *name; enum attr_kind kind; int64_t i; float f; const c
 
 struct op;
 struct graph_node;
-struct graph_body { /* what an If, Loop or Scan runs: its values stand in the graph's one table, outer ones are in reach */
+struct graph_body { /* what an If, Loop or Scan runs: its values stand in the graph's table, outer ones are in reach */
     struct graph_node *nodes; size_t node_count, node_cap;
     int *inputs;  int input_count;  /* value numbers that the owner sets before the body runs */
     int *outputs; int output_count;
@@ -112,7 +112,8 @@ rnnd_code graph_attr_string(struct graph *g, struct graph_node *n, const char *n
 rnnd_code graph_attr_ints(struct graph *g, struct graph_node *n, const char *name, const int64_t *v, size_t count);
 rnnd_code graph_attr_floats(struct graph *g, struct graph_node *n, const char *name, const float *v, size_t count);
 /* ATTR_STRINGS: attr.p is const char *const *, copied */
-rnnd_code graph_attr_strings(struct graph *g, struct graph_node *n, const char *name, const char *const *v, size_t count);
+rnnd_code graph_attr_strings(struct graph *g, struct graph_node *n, const char *name, const char *const *v,
+                             size_t count);
 /* A new empty body of the node (pointer stays good while nodes are added), NULL when out of memory. */
 struct graph_body *graph_add_body(struct graph *g, struct graph_node *n);
 /* As graph_node(), but in a body (NULL: the graph itself). Adding a node moves the others: keep no pointers. */
@@ -138,10 +139,9 @@ rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_step
 void graph_run_close(struct graph_run *run);
 /* Makes room for passes of this size, as graph_run() does by itself where it must. */
 rnnd_code graph_run_reserve(struct graph_run *run, size_t rows, size_t steps, rnnd_error *err);
-/* Tensor graphs: one pass over whole tensors, one for each of g->inputs, of any shapes the nodes accept; data is borrowed
- * until the next pass. Afterwards every value of the graph (but those of bodies) can be read, until the next pass. A
- * sequence graph takes [T][B][width] tensors, its states standing at their initial values. MISMATCH, TOO_LARGE name the
- * node. */
+/* Tensor graphs: one pass over whole tensors, one for each of g->inputs, then one for each state's `in`, of any shapes
+ * the nodes accept; data is borrowed until the next pass. Afterwards every value of the graph (but those of bodies) can
+ * be read, until the next pass. MISMATCH, TOO_LARGE name the node. */
 rnnd_code graph_run_tensors(struct graph_run *run, const struct tensor *inputs, rnnd_error *err);
 const struct tensor *graph_run_value(const struct graph_run *run, int value);
 /* Bytes that passes of a tensor graph may take at most, 4 GiB if never said; beyond, TOO_LARGE. */

@@ -34,6 +34,8 @@ rnnd_code graph_run_tensors(struct graph_run *run, const struct tensor *inputs, 
     rnnd_code code = join_extra(run, err);
     for (size_t i = 0; i < g->input_count && !code; i++)
         run->rc.values[g->inputs[i]] = inputs[i];
+    for (size_t i = 0; i < g->state_count && !code; i++)
+        run->rc.values[g->states[i].in] = inputs[g->input_count + i];
     return code ? code : run_nodes(run, err);
 }
 
@@ -176,8 +178,8 @@ rnnd_code run_tensor_rows(struct graph_run *run, size_t T, size_t B, const float
         for (size_t t = 0; t < T && !code; t++) {
             bool wanted = !g->output_last || t + 1 == T;
             float *const *rows = outputs + (g->output_last ? 0 : t * B) + b;
-            code = run_sequence(run, 1, B, inputs + t * B + b, wanted ? rows : NULL, t ? state_out : state_in, state_out,
-                                err);
+            code = run_sequence(run, 1, B, inputs + t * B + b, wanted ? rows : NULL, t ? state_out : state_in,
+                                state_out, err);
         }
     }
     return code;

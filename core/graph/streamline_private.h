@@ -71,15 +71,16 @@ bool view_in_order(const struct view *v);                 /* features lie as in 
 /* Features as they lie: strides set anew, row-major, for rows just made. */
 void view_restride(struct view *v);
 bool views_same_axes(const struct view *a, const struct view *b);
-/* Regroups the atoms of v into axes of these extents (numbers, TIME, BATCH; -1: what is left; 0: copy); false if that
+/* Regroups the atoms of v into axes of these extents (numbers, TIME, BATCH; -1: the rest; 0: copy); false if that
  * needs time or batch cut up. */
 bool view_reshape(struct view *v, const struct extent *shape, int rank);
 /* The extent of an axis; false if it is a product of several kinds. */
 bool axis_extent(const struct axis *a, struct extent *out);
 
 /* ---- values ---- */
-const struct view *streamline_view(const struct streamline *s, const struct graph_node *n, int input); /* NULL: absent */
-struct view *streamline_output(struct streamline *s, const struct graph_node *n, int output);          /* NULL: unread */
+/* NULL: absent, unread */
+const struct view *streamline_view(const struct streamline *s, const struct graph_node *n, int input);
+struct view *streamline_output(struct streamline *s, const struct graph_node *n, int output);
 /* The integers of an input: a constant or shape arithmetic; false if they are neither. */
 bool streamline_extents(const struct streamline *s, const struct graph_node *n, int input, struct extent *out,
                         int *count);
@@ -97,7 +98,7 @@ rnnd_code streamline_floats(struct streamline *s, const char *name, int rank, si
 /* ---- operators: each takes the nodes it knows; *known false leaves the node to the next ---- */
 rnnd_code streamline_cell(struct streamline *s, const struct graph_node *n, bool *known);
 rnnd_code streamline_shape(struct streamline *s, const struct graph_node *n, bool *known);  /* axes, shape arithmetic */
-rnnd_code streamline_pick(struct streamline *s, const struct graph_node *n, bool *known);   /* Gather, Slice, Split, Concat */
-rnnd_code streamline_rows(struct streamline *s, const struct graph_node *n, bool *known);   /* products, functions, norms */
+rnnd_code streamline_pick(struct streamline *s, const struct graph_node *n, bool *known);   /* parts: Gather, Concat */
+rnnd_code streamline_rows(struct streamline *s, const struct graph_node *n, bool *known);   /* products, functions */
 
 #endif
