@@ -42,6 +42,8 @@ size_t pack_dense_floats(size_t k, size_t outputs);
  * aligned. */
 void pack_gates(struct packed *p, float *memory, const float *w, size_t stride, size_t k, size_t gates, size_t units);
 void pack_dense(struct packed *p, float *memory, const float *w, size_t stride, size_t k, size_t outputs);
+/* pack_dense of a matrix that lies the other way round, row-major [k][outputs]: y = x w. */
+void pack_dense_columns(struct packed *p, float *memory, const float *w, size_t stride, size_t k, size_t outputs);
 /* Spreads a bias [gates*units] (NULL = zeros) to the layout of an accumulator row, padding with 0. */
 void pack_gates_row(float *row, const float *bias, size_t gates, size_t units);
 

@@ -79,6 +79,20 @@ void pack_dense(struct packed *p, float *memory, const float *w, size_t stride, 
         }
 }
 
+void pack_dense_columns(struct packed *p, float *memory, const float *w, size_t stride, size_t k, size_t outputs)
+{
+    size_t nv = dense_vectors(outputs), wide = nv * LANES;
+
+    *p = (struct packed){k, nv, dense_panels(outputs), memory};
+    for (size_t panel = 0; panel < p->panels; panel++) {
+        size_t first = panel * wide, count = outputs - first < wide ? outputs - first : wide;
+        for (size_t i = 0; i < k; i++, memory += wide) {
+            memcpy(memory, w + i * stride + first, count * sizeof *w);
+            memset(memory + count, 0, (wide - count) * sizeof *w);
+        }
+    }
+}
+
 void pack_gates_row(float *row, const float *bias, size_t gates, size_t units)
 {
     size_t panels = blocks_of(units);

@@ -65,6 +65,30 @@ static void dense_layout(void **unused)
     }
 }
 
+/* the same matrix, written down the other way round, packs into the same memory */
+static void dense_columns(void **unused)
+{
+    (void)unused;
+    for (size_t outputs = 1; outputs < 140; outputs += 23)
+        for (size_t k = 1; k < 6; k++) {
+            size_t floats = pack_dense_floats(k, outputs), stride = outputs + 3;
+            float *w = numbered(outputs, k), *turned = mem_alloc(k * stride, sizeof *turned);
+            float *a = mem_aligned(floats * sizeof *a), *b = mem_aligned(floats * sizeof *b);
+            struct packed pa, pb;
+            for (size_t i = 0; i < floats; i++) b[i] = -1;
+            for (size_t o = 0; o < outputs; o++)
+                for (size_t i = 0; i < k; i++) turned[i * stride + o] = w[o * k + i];
+            pack_dense(&pa, a, w, k, k, outputs);
+            pack_dense_columns(&pb, b, turned, stride, k, outputs);
+            assert_true(pa.k == pb.k && pa.nv == pb.nv && pa.panels == pb.panels && pb.w == b);
+            assert_memory_equal(a, b, floats * sizeof *a);
+            mem_free(w);
+            mem_free(turned);
+            mem_free(a);
+            mem_free(b);
+        }
+}
+
 static void bias_rows(void **unused)
 {
     (void)unused;
@@ -100,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gates_layout),
         cmocka_unit_test(dense_layout),
+        cmocka_unit_test(dense_columns),
         cmocka_unit_test(bias_rows),
         cmocka_unit_test(sizes_do_not_wrap),
     };
