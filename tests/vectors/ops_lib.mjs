@@ -31,6 +31,7 @@ const fill = (dims, data, random) => Array.from({ length: count(dims) },
 export const f = (dims, data) => ({ type: 'f', dims,
   data: Float32Array.from(fill(dims, data, () => Math.round((uniform() + uniform() + uniform() - 1.5) * 200) / 100)) });
 export const i = (dims, data) => ({ type: 'i', dims, data: BigInt64Array.from(fill(dims, data, () => below(19) - 9), (x) => BigInt(x)) });
+export const i32 = (dims, data) => ({ ...i(dims, data), int32: true }); // int32 to ONNX Runtime, int64 to us
 export const b = (dims, data) => ({ type: 'b', dims, data: Uint8Array.from(fill(dims, data, () => below(2)), Number) });
 export class F { constructor(x) { this.x = x; } }
 export const float = (x) => new F(x);
@@ -47,8 +48,9 @@ const int = (field, n) => Buffer.concat([varint(field << 3), varint(n)]);
 const bytes = (field, x) => { x = Buffer.from(x); return Buffer.concat([varint(field << 3 | 2), varint(x.length), x]); };
 const single = (field, x) => { const out = Buffer.alloc(5); out[0] = field << 3 | 5; out.writeFloatLE(x, 1); return out; };
 const raw = (a) => Buffer.from(a.buffer, a.byteOffset, a.byteLength);
-const code = { f: 1, i: 7, b: 9 };
-const tensor = (name, t) => Buffer.concat([...t.dims.map((d) => int(1, d)), int(2, code[t.type]), bytes(8, name), bytes(9, raw(t.data))]);
+const codes = { f: 1, i: 7, b: 9 };
+const code = (t) => (t.int32 ? 6 : codes[t.type]);
+const tensor = (name, t) => Buffer.concat([...t.dims.map((d) => int(1, d)), int(2, code(t)), bytes(8, name), bytes(9, raw(t.data))]);
 const attribute = (name, v) => {
   const kind = (n, ...parts) => bytes(5, Buffer.concat([bytes(1, name), ...parts, int(20, n)]));
   if (v instanceof F) return Array.isArray(v.x) ? kind(6, ...v.x.map((x) => single(7, x))) : kind(1, single(2, v.x));
@@ -57,7 +59,7 @@ const attribute = (name, v) => {
   if (Array.isArray(v) && typeof v[0] === 'string') return kind(8, ...v.map((s) => bytes(9, s)));
   return Array.isArray(v) ? kind(7, ...v.map((x) => int(8, x))) : kind(2, int(3, v));
 };
-const port = (name, t) => Buffer.concat([bytes(1, name), ...(t ? [bytes(2, bytes(1, Buffer.concat([int(1, code[t.type]),
+const port = (name, t) => Buffer.concat([bytes(1, name), ...(t ? [bytes(2, bytes(1, Buffer.concat([int(1, code(t)),
   bytes(2, Buffer.concat(t.dims.map((d) => bytes(1, int(1, d)))))])))] : [])]);
 const node = (op, inputs, outputs, attrs) => bytes(1, Buffer.concat([...inputs.map((s) => bytes(1, s)),
   ...outputs.map((s) => bytes(2, s)), bytes(4, op), ...Object.entries(attrs).map(([k, v]) => attribute(k, v))]));
@@ -98,9 +100,10 @@ export class Vectors {
     const asked = Array.isArray(o.out) ? o.out : Array(o.out ?? 1).fill(true);
     const outputs = asked.map((_, k) => 'out' + k);
     const feeds = {};
-    o.in.forEach((t, k) => { if (t) feeds['in' + k] = new ort.Tensor(ortTypes[t.type], t.data, t.dims); });
-    const name = op + (o.name ? '_' + o.name : '_' + this.cases);
+    o.in.forEach((t, k) => { if (t) feeds['in' + k] = t.int32 ? new ort.Tensor('int32', Int32Array.from(t.data, Number), t.dims)
+      : new ort.Tensor(ortTypes[t.type], t.data, t.dims); });
     let got;
+    const name = op + (o.name ? '_' + o.name : '_' + this.cases);
     try {
       const session = await ort.InferenceSession.create(model(op, o, outputs), { logSeverityLevel: 4, graphOptimizationLevel: 'disabled', intraOpNumThreads: 1 });
       got = await session.run(feeds);
