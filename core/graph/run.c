@@ -46,6 +46,7 @@ static void *take(struct run_context *rc, size_t bytes)
         run->overflow = true;
         return NULL;
     }
+    if (bytes == 0) return nothing; /* a tensor without elements is no lack of memory */
     if (rc->planning) {
         run->used = used;
         return nothing;

@@ -75,8 +75,9 @@ static void refusals(void **unused)
     op_text_fails("case g Gemm\nin f 2,3 1\nin f 3,5 1\nin f 4 1\n", RNND_MISMATCH);
     op_text_fails("case g Gemm\nin f 2,3 1\nin f 3,5 1\nin f 1,2,5 1\n", RNND_MISMATCH);
     op_text_fails("case g Gemm\nin f 2,3 1\nin f 3,5 1\nin i 5 1\n", RNND_MISMATCH);
-    static const char *const equations[] = {"ii,ij->j", "ij,jk,kl->il", "ij->ji", "ij,k->jk", "...i,ij->...j", "ij,jk->iz",
-                                            "ij,jk->i", "ij,jk>ik", "", "ij,jk->ik,", "abcdefghi,i->a", "ij,jk->iik"};
+    static const char *const equations[] = {"ii,ij->j",  "ij,jk,kl->il", "ij->ji", "ij,k->jk",   "...i,ij->...j",
+                                            "ij,jk->iz", "ij,jk->i",     "",       "ij,jk->ik,", "abcdefghi,i->a",
+                                            "ij,jk>ik",  "ij,jk->iik"};
     for (size_t i = 0; i < sizeof equations / sizeof *equations; i++) {
         char text[160];
         snprintf(text, sizeof text, "case e Einsum\nstring equation %s\nin f 2,2 1\nin f 2,2 1\n", equations[i]);
