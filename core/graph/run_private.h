@@ -1,4 +1,4 @@
-/* run_private.h -- the scratch of one thread, and what the runs of the two kinds of graph share. Inside core/graph only. */
+/* run_private.h -- the scratch of one thread, and what the runs of both kinds of graph share. Inside core/graph only. */
 #ifndef RNND_GRAPH_RUN_PRIVATE_H
 #define RNND_GRAPH_RUN_PRIVATE_H
 
