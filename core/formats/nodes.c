@@ -185,8 +185,7 @@ static rnnd_code add_outputs(struct stack *s, const struct json *list, struct ne
             code = fail_at(err, RNND_MISMATCH, "output",
                            "graph: \"%.60s\" has one step only, so \"output\" must be \"last\"", own);
         if (!code && graph_add_output(s->graph, value)) code = fail_memory(err, sizeof(int));
-        net->output.name = own;
-        if (!code) net->output.width += stack_width(s, value);
+        if (!code) network_add_output(net, own, stack_width(s, value));
     }
     return code;
 }

@@ -20,6 +20,12 @@ char *stack_text(struct arena *arena, const char *format, ...)
     return n < 0 ? NULL : arena_string(arena, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
 }
 
+void network_add_output(struct network *net, const char *name, size_t width)
+{
+    net->outputs[net->output_count++] = (rnnd_port){.name = name, .width = width, .rank = 1, .dim = {width}};
+    net->output_width += width;
+}
+
 size_t stack_width(const struct stack *s, int value)
 {
     const struct graph_value *v = &s->graph->values[value];
@@ -85,7 +91,7 @@ static rnnd_code read_input(struct stack *s, const struct json *j, rnnd_port *po
         if (strcmp(s->sources[i].name, port->name) == 0)
             return fail_at(err, RNND_MISMATCH, "inputs", "two inputs are named \"%.60s\"", port->name);
     port->is_ids = json_get(j, "ids") != NULL;
-    port->width = 1;
+    port->width = port->rank = 1;
     if (port->is_ids)
         code = option_size(&o, "ids", 1, 1 << 24, OPTION_REQUIRED, &port->limit, err); /* exact as floats */
     else
@@ -109,6 +115,7 @@ static rnnd_code read_inputs(struct stack *s, struct network *net, rnnd_error *e
         rnnd_port *port = &net->inputs[net->input_count++];
         rnnd_code code = read_input(s, j, port, err);
         if (code) return code;
+        port->dim[0] = port->width;
         net->input_width += port->width;
     }
     s->input_count = s->source_count;
@@ -317,7 +324,7 @@ static rnnd_code build_layers(struct stack *s, struct network *net, rnnd_error *
     int output = last->value;
     if (s->output_last) code = last_of(s, last, &output, err);
     if (!code && graph_add_output(s->graph, output)) code = fail_memory(err, sizeof(int));
-    net->output = (rnnd_port){.name = last->name, .width = stack_width(s, output)};
+    network_add_output(net, last->name, stack_width(s, output));
     return code;
 }
 

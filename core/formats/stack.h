@@ -18,8 +18,8 @@ struct network_tap {
 };
 
 struct network { /* what a graph looks like from outside; strings and tables in the arena given */
-    rnnd_port inputs[MAX_INPUTS], output;
-    size_t input_count, input_width;
+    rnnd_port inputs[MAX_INPUTS], outputs[MAX_INPUTS];
+    size_t input_count, input_width, output_count, output_width;
     rnnd_layer *layers;
     size_t layer_count;
     /* what files with an architecture of their own say besides */
@@ -30,6 +30,8 @@ struct network { /* what a graph looks like from outside; strings and tables in 
     size_t tap_count, named_outputs; /* named_outputs: how many of them are outputs of the file */
 };
 
+/* An output whose step is a row of this width. */
+void network_add_output(struct network *net, const char *name, size_t width);
 /* Builds into g, which is empty, and compiles it. `config` has been verified by model/config but for what concerns the
  * network: "inputs", "layers", "graph", "states", "output". */
 rnnd_code stack_build(const struct json *config, struct checkpoint *ck, struct graph *g, struct arena *arena,

@@ -1,4 +1,4 @@
-/* run_private.h -- the scratch of one thread, and what the runs of both kinds of graph share. Inside core/graph only. */
+/* run_private.h -- one thread's scratch, and what the runs of both kinds of graph share. Inside core/graph only. */
 #ifndef RNND_GRAPH_RUN_PRIVATE_H
 #define RNND_GRAPH_RUN_PRIVATE_H
 
@@ -18,7 +18,7 @@ struct graph_run {
     bool overflow; /* planning: sizes beyond all memory */
     size_t *state_offset;
     size_t state_width, input_width;
-    struct extra *extra;  /* tensor graphs, whose sizes only a pass can tell: what did not fit; joined before the next */
+    struct extra *extra;  /* tensor graphs, whose sizes only a pass can tell: what did not fit; joined for the next */
     size_t extra_bytes, limit;
 };
 

@@ -164,7 +164,8 @@ static rnnd_code count(struct streamline *s, const struct graph_node *n)
 {
     struct extent a[MAX_EXTENTS], b[MAX_EXTENTS];
     int na, nb;
-    if (!streamline_extents(s, n, 0, a, &na) || !streamline_extents(s, n, 1, b, &nb) || (na != nb && na != 1 && nb != 1))
+    if (!streamline_extents(s, n, 0, a, &na) || !streamline_extents(s, n, 1, b, &nb) ||
+        (na != nb && na != 1 && nb != 1))
         return streamline_refuse(s, n, "computes with shapes that are not told");
     int most = na > nb ? na : nb;
     struct extent e[MAX_EXTENTS];

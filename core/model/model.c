@@ -110,10 +110,10 @@ static rnnd_code describe(struct rnnd_model *m, const char *name, rnnd_error *er
     info->output_last = c->output_last;
     info->inputs = m->network.inputs;
     info->input_count = m->network.input_count;
-    info->outputs = &m->network.output;
-    info->output_count = 1;
+    info->outputs = m->network.outputs;
+    info->output_count = m->network.output_count;
     info->input_width = m->network_inputs = m->network.input_width;
-    info->output_width = m->network_outputs = m->network.output.width;
+    info->output_width = m->network_outputs = m->network.output_width;
     info->layers = m->network.layers;
     info->layer_count = m->network.layer_count;
     info->parameters = m->graph.parameters;
