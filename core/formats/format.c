@@ -4,9 +4,11 @@
 #include "core/base/error.h"
 #include "core/formats/format.h"
 #include "core/formats/safetensors.h"
+#include "core/formats/torch.h"
 
 static const struct format formats[] = {
     {"safetensors", safetensors_probe, safetensors_read, NULL},
+    {"torch", torch_probe, torch_read, NULL},
 };
 
 static const struct { /* files people try, by their first bytes, and the way from there */
@@ -18,8 +20,6 @@ static const struct { /* files people try, by their first bytes, and the way fro
     {"\x89HDF\r\n\x1a\n", 8, "an HDF5 file (Keras .h5): save its weights as safetensors with a configuration"},
     {"PK\x03\x04", 4, "a zip file (.keras, .pt, .npz): save its weights as safetensors with a configuration; "
      "models/rnnd_export.py does so for a PyTorch module"},
-    {"\x80\x02", 2, "a Python pickle: save its weights as safetensors with a configuration; models/rnnd_export.py does "
-     "so for a PyTorch module"},
     {"\x08", 1, "perhaps an ONNX file: save its weights as safetensors with a configuration"},
     {"\x1f\x8b", 2, "a gzip file: unpack it first"},
 };
