@@ -119,7 +119,8 @@ static void modules(void **unused)
 {
     (void)unused;
     struct checkpoint ck;
-    static const char *const paths[] = {"", "embedding", "lstm", "norm", "head", "head.0", "head.1", "head.2", "head.3"};
+    static const char *const paths[] = {"",     "embedding", "lstm",   "norm",  "head",
+                                        "head.0", "head.1",    "head.2", "head.3"};
     uint8_t *data = open_file(FOLDER "tagger_module.pt", &ck);
     const struct torch_file *f = torch_of(&ck);
     assert_int_equal(f->form, TORCH_MODULE);
