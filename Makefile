@@ -5,6 +5,7 @@
 #   make test [T=word]      all tests (plain, then the unit tests under ASan and UBSan); T=core/base picks by name
 #   make check              house rules: layers, exported symbols, banned calls
 #   make bench              speed, as CSV
+#   make conformance        CASES=folder [CONFIGS=folder]: models with inputs and expected outputs, in any usual layout
 #   make container-test     build the image and try it (root, buildah, podman)
 #   make install            [DESTDIR=] [PREFIX=/usr/local]
 #   make models             how the bundled models are trained again (models/README.md)
@@ -120,7 +121,7 @@ UNIT = $(strip $(foreach t,$(TESTS_CORE) $(TESTS_SERVER),$(if $(findstring $(T),
 unit: $(if $(T),$(UNIT),$(TESTS_CORE) $(TESTS_SERVER))
 
 # ---- what people type ------------------------------------------------------------------------------------------------
-.PHONY: packages test-packages run test unit-run check bench install container-test models clean help
+.PHONY: packages test-packages run test unit-run check bench conformance install container-test models clean help
 packages:
 	@sh tests/lib/packages.sh $(PACKAGES)
 test-packages:
@@ -145,6 +146,17 @@ bench: packages
 
 $(B)/bench: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/*.c)) $(B)/librnnd.a
 	$(CC) $(ALL_CFLAGS) $^ -o $@ $(CORE_LIBS)
+
+# side files for models that do not say what they are: CONFIGS/CASE.rnnd.json
+CASES   ?= ../shared
+CONFIGS ?= tests/side
+conformance: packages
+	@$(MAKE) --no-print-directory $(B)/conformance
+	@if [ -d '$(CASES)' ]; then $(B)/conformance '$(CASES)' '$(CONFIGS)'; \
+	else echo 'skipped: there is no folder $(CASES)'; echo '0 passed, 0 failed, 1 skipped'; fi
+
+$(B)/conformance: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/conformance/*.c)) $(B)/libcli.a $(B)/libcore.a
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(CORE_LIBS)
 
 container-test:
 	@sh docker/container-test.sh
