@@ -1,16 +1,13 @@
-/* recurrent.c -- LSTM, GRU and RNN over a sequence: project all inputs, then step, forward or backward in time. */
+/* recurrent.c -- LSTM, GRU and RNN nodes of sequence graphs: their weights and shapes, the states they read and make. */
 #include <string.h>
 
 #include "core/base/error.h"
 #include "core/cells/cell.h"
 #include "core/ops/ops.h"
+#include "core/ops/steps.h"
 
 enum { IN_X, IN_H, IN_C, IN_W_IH, IN_W_HH, IN_B_IH, IN_B_HH, IN_W_HR, IN_PEEPHOLE };
 enum { OUT_Y, OUT_H, OUT_C };
-
-/* So many projected rows are held at a time, or one step's where that is more. The number only moves work between the
- * caches: a row's sums do not know which rows are beside it. */
-#define PROJECT_ROWS ((size_t)128)
 
 struct recurrent {
     struct cell *cell;
@@ -139,39 +136,6 @@ static void release(struct graph_node *n)
     cell_free(((struct recurrent *)n->prepared)->cell);
 }
 
-struct rows { /* pointers into a run's scratch */
-    const float **x, **h, **c;
-    float **projected, **h_next, **c_next;
-    float *accumulators, *scratch, *zeros, *c_own;
-};
-
-static rnnd_code take_rows(struct run_context *rc, const struct recurrent *r, size_t B, size_t chunk_rows,
-                           struct rows *w, rnnd_error *err)
-{
-    const struct cell *cell = r->cell;
-    size_t pointers = 0, floats = 0, widest = cell->recurrent > cell->c_width ? cell->recurrent : cell->c_width;
-    if (!size_mul(chunk_rows, cell_projected_width(cell), &floats) || !size_mul(floats, sizeof(float), &floats) ||
-        !size_mul(chunk_rows * 2 + B * 4, sizeof(void *), &pointers))
-        return fail_memory(err, (size_t)-1);
-    void **p = rc->scratch(rc, pointers);
-    w->accumulators = rc->scratch(rc, floats);
-    w->scratch = rc->scratch(rc, cell_scratch_floats(cell, B) * sizeof(float));
-    w->zeros = rc->scratch(rc, widest * sizeof(float));
-    w->c_own = rc->scratch(rc, B * cell->c_width * sizeof(float));
-    if (!p || !w->accumulators || !w->scratch || !w->zeros || !w->c_own) return fail_memory(err, floats);
-    if (rc->planning) return RNND_OK;
-    w->x = (const float **)p;
-    w->projected = (float **)(p + chunk_rows);
-    w->h = (const float **)(p + 2 * chunk_rows);
-    w->c = w->h + B;
-    w->h_next = (float **)(w->c + B);
-    w->c_next = w->h_next + B;
-    memset(w->zeros, 0, widest * sizeof(float));
-    for (size_t i = 0; i < chunk_rows; i++)
-        w->projected[i] = w->accumulators + i * cell_projected_width(cell);
-    return RNND_OK;
-}
-
 /* Row b of the state behind an input: the caller's, a value's, or zeros. */
 static const float *state_row(const struct run_context *rc, int value, int direct, size_t b, size_t width,
                               const float *zeros)
@@ -180,43 +144,15 @@ static const float *state_row(const struct run_context *rc, int value, int direc
     return value >= 0 ? (const float *)rc->values[value].data + b * width : zeros;
 }
 
-static void run_steps(struct run_context *rc, const struct graph_node *n, size_t T, size_t B, size_t chunk_rows,
-                      struct rows *w)
+static void set_states(struct run_context *rc, const struct graph_node *n, struct steps *s, float *c_own)
 {
     const struct recurrent *r = n->prepared;
-    const struct cell *cell = r->cell;
-    const float *x = rc->values[n->inputs[IN_X]].data;
-    float *y = rc->values[n->outputs[OUT_Y]].data;
-    size_t chunk = chunk_rows / B, H = cell->recurrent;
-    bool has_c = cell->c_width != 0;
-    for (size_t b = 0; b < B; b++) {
-        w->h[b] = state_row(rc, n->inputs[IN_H], r->h_state, b, H, w->zeros);
-        if (has_c) {
-            w->c[b] = state_row(rc, n->inputs[IN_C], r->c_state, b, cell->c_width, w->zeros);
-            w->c_next[b] =
-                r->c_state >= 0 ? rc->state_out[b] + rc->state_offset[r->c_state] : w->c_own + b * cell->c_width;
-        }
-    }
-    for (size_t done = 0; done < T;) {
-        size_t steps = T - done < chunk ? T - done : chunk;
-        for (size_t s = 0; s < steps; s++) {
-            size_t t = r->reverse ? T - 1 - done - s : done + s;
-            for (size_t b = 0; b < B; b++)
-                w->x[s * B + b] = x + (t * B + b) * cell->inputs;
-        }
-        cell_project(cell, steps * B, w->x, w->projected);
-        for (size_t s = 0; s < steps; s++) {
-            size_t t = r->reverse ? T - 1 - done - s : done + s;
-            for (size_t b = 0; b < B; b++)
-                w->h_next[b] = y + (t * B + b) * H;
-            cell_step(cell, B, w->projected + s * B, w->h, has_c ? w->c : NULL, w->h_next, has_c ? w->c_next : NULL,
-                      w->scratch);
-            for (size_t b = 0; b < B; b++)
-                w->h[b] = w->h_next[b];
-            for (size_t b = 0; b < B && has_c; b++)
-                w->c[b] = w->c_next[b];
-        }
-        done += steps;
+    size_t c_width = r->cell->c_width;
+    for (size_t b = 0; b < s->B; b++) {
+        s->h[b] = state_row(rc, n->inputs[IN_H], r->h_state, b, r->cell->recurrent, s->zeros);
+        if (c_width == 0) continue;
+        s->c[b] = state_row(rc, n->inputs[IN_C], r->c_state, b, c_width, s->zeros);
+        s->c_next[b] = r->c_state >= 0 ? rc->state_out[b] + rc->state_offset[r->c_state] : c_own + b * c_width;
     }
 }
 
@@ -225,22 +161,24 @@ static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_er
     const struct recurrent *r = n->prepared;
     const struct cell *cell = r->cell;
     const struct tensor *x = &rc->values[n->inputs[IN_X]];
-    size_t T = x->dim[0], B = x->dim[1], H = cell->recurrent, total;
-    struct rows w = {0};
-    if (!size_mul(T, B, &total)) return fail_memory(err, (size_t)-1);
-    size_t chunk_rows = B > PROJECT_ROWS ? B : PROJECT_ROWS; /* grows with T and B, so that plans hold for less */
-    if (total < chunk_rows) chunk_rows = total;
+    size_t T = x->dim[0], B = x->dim[1], H = cell->recurrent;
     rnnd_code code = rc->output(rc, n, OUT_Y, DTYPE_F32, 3, (const size_t[]){T, B, H}, err);
     if (!code && r->h_read) code = rc->output(rc, n, OUT_H, DTYPE_F32, 2, (const size_t[]){B, H}, err);
     if (!code && r->c_read) code = rc->output(rc, n, OUT_C, DTYPE_F32, 2, (const size_t[]){B, cell->c_width}, err);
-    if (!code) code = take_rows(rc, r, B, chunk_rows, &w, err);
+    if (code) return code;
+    struct steps s = {.cell = cell, .T = T, .B = B, .x = x->data, .x_t = B * cell->inputs, .x_b = cell->inputs,
+                      .y = rc->values[n->outputs[OUT_Y]].data, .y_t = B * H, .y_b = H, .reverse = r->reverse};
+    code = steps_start(&s, rc, err);
+    float *c_own = code ? NULL : rc->scratch(rc, B * cell->c_width * sizeof(float));
+    if (!code && !c_own) code = fail_memory(err, B * cell->c_width * sizeof(float));
     if (code || rc->planning) return code;
-    run_steps(rc, n, T, B, chunk_rows, &w);
+    set_states(rc, n, &s, c_own);
+    steps_run(&s);
     for (size_t b = 0; b < B; b++) {
-        if (r->h_state >= 0) memcpy(rc->state_out[b] + rc->state_offset[r->h_state], w.h[b], H * sizeof(float));
-        if (r->h_read) memcpy((float *)rc->values[n->outputs[OUT_H]].data + b * H, w.h[b], H * sizeof(float));
+        if (r->h_state >= 0) memcpy(rc->state_out[b] + rc->state_offset[r->h_state], s.h[b], H * sizeof(float));
+        if (r->h_read) memcpy((float *)rc->values[n->outputs[OUT_H]].data + b * H, s.h[b], H * sizeof(float));
         if (r->c_read)
-            memcpy((float *)rc->values[n->outputs[OUT_C]].data + b * cell->c_width, w.c[b],
+            memcpy((float *)rc->values[n->outputs[OUT_C]].data + b * cell->c_width, s.c[b],
                    cell->c_width * sizeof(float));
     }
     return RNND_OK;

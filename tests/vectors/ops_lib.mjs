@@ -10,7 +10,8 @@
 // Options of add: attrs (whole numbers are ints, F(x) floats, arrays lists), in (tensors, null = absent), out (how many
 // outputs, 1; false in an array = our node is not asked for it), tol, opset (18), cast (ONNX type that the output becomes before it is read),
 // constants (numbers of the inputs that stand as constants), value (a tensor attribute "value", which our nodes take as a
-// further input), shown (attributes that our node gets instead, where it is told otherwise).
+// further input), shown (attributes that our node gets instead, where it is told otherwise), retold (a function of
+// { in, out }, the tensors, that gives those that our node gets and answers instead), digits (of outputs, 9).
 import { createRequire } from 'node:module';
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -74,13 +75,13 @@ function model(op, o, outputs) {
 }
 
 // ---- text ----------------------------------------------------------------------------------------------------------
-const number = (x) => { // a float in as few digits as give it back
+const number = (x, most = 9) => { // a float in as few digits as give it back, at most so many
   if (typeof x === 'bigint' || !Number.isFinite(x)) return String(x);
   if (Object.is(x, -0)) return '-0';
-  for (let digits = 1; ; digits++) if (Math.fround(Number(x.toPrecision(digits))) === Math.fround(x) || digits === 9) return String(Number(x.toPrecision(digits)));
+  for (let digits = 1; ; digits++) if (Math.fround(Number(x.toPrecision(digits))) === Math.fround(x) || digits === most) return String(Number(x.toPrecision(digits)));
 };
-const words = (t) => {
-  const v = [...t.data].map(number), one = v.length > 1 && v.every((x) => x === v[0]);
+const words = (t, digits) => {
+  const v = [...t.data].map((x) => number(x, digits)), one = v.length > 1 && v.every((x) => x === v[0]);
   return [t.type, t.dims.length ? t.dims.join(',') : '.', ...(one ? v.slice(0, 1) : v)].join(' ');
 };
 const attrLine = ([name, v]) => {
@@ -113,12 +114,12 @@ export class Vectors {
     this.lines.push(['case', name, op].join(' '));
     if (o.tol) this.lines.push('tol ' + o.tol);
     for (const entry of Object.entries(o.shown ?? o.attrs ?? {})) this.lines.push(attrLine(entry).join(' '));
-    o.in.forEach((t, k) => this.lines.push(t ? (o.constants?.includes(k) ? 'const ' : 'in ') + words(t) : 'none'));
+    const read = (y) => ({ type: types[y.type], dims: y.dims, data: y.data });
+    let told = { in: o.in, out: asked.map((yes, k) => (yes ? read(got[o.cast ? `out${k}c` : 'out' + k]) : null)) };
+    if (o.retold) told = o.retold(told);
+    told.in.forEach((t, k) => this.lines.push(t ? (o.constants?.includes(k) ? 'const ' : 'in ') + words(t) : 'none'));
     if (o.value) this.lines.push('const ' + words(o.value));
-    asked.forEach((yes, k) => {
-      const y = got[o.cast ? `out${k}c` : 'out' + k];
-      this.lines.push(yes ? 'out ' + words({ type: types[y.type], dims: y.dims, data: y.data }) : 'skip');
-    });
+    told.out.forEach((t) => this.lines.push(t ? 'out ' + words(t, o.digits) : 'skip'));
     this.cases++;
   }
 

@@ -1,0 +1,24 @@
+/* sequence_weights.h -- the weights and activations of ONNX's LSTM, GRU and RNN, read into our cells. */
+#ifndef RNND_OPS_SEQUENCE_WEIGHTS_H
+#define RNND_OPS_SEQUENCE_WEIGHTS_H
+
+#include "core/cells/cell.h"
+#include "core/ops/op.h"
+
+enum { SEQ_X, SEQ_W, SEQ_R, SEQ_B, SEQ_LENS, SEQ_H, SEQ_C, SEQ_P, SEQ_MASK };
+
+struct sequence_node { /* one node, ready to run */
+    enum cell_kind kind;
+    size_t directions; /* 1 or 2; the second is the reverse one */
+    bool reverse;      /* the only direction is */
+    bool batch_first;  /* layout 1 */
+    size_t inputs, hidden;
+    struct cell *cell[2];
+};
+
+/* Reads attributes and constants of the node and prepares its cells: W [D][G*H][I], R [D][G*H][H], B [D][2*G*H],
+ * P [D][3*H], gates in ONNX's order. On failure what is there already is still the caller's to free. */
+rnnd_code sequence_read(const struct graph *g, const struct graph_node *n, enum cell_kind kind,
+                        struct sequence_node *out, rnnd_error *err);
+
+#endif
