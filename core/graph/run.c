@@ -51,7 +51,7 @@ static void *take(struct run_context *rc, size_t bytes)
         run->used = used;
         return nothing;
     }
-    if (used > run->size) return rc->graph->tensors ? take_extra(run, used - run->used) : NULL;
+    if (used > run->size || !run->memory) return rc->graph->tensors ? take_extra(run, used - run->used) : NULL;
     void *p = run->memory + run->used;
     run->used = used;
     return p;

@@ -108,5 +108,10 @@ size_t kernels_list(const struct kernels *const **rows);
 double fixed_exp(double x);
 double fixed_log(double x);
 double fixed_normal_quantile(double p); /* inverse of the standard normal distribution, 0 < p < 1 */
+double fixed_pow(double x, double y);   /* special cases as C's pow; relative error 1e-15 |y log x| */
+/* For floats: x must be one widened. Correct to about one unit in the last place of a float. */
+double fixed_erf(double x);
+double fixed_sin(double x);
+double fixed_cos(double x);
 
 #endif

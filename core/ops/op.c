@@ -14,8 +14,10 @@ static const struct op *const ops[] = {
 
 const struct op *op_find(const char *name)
 {
-    static const struct op *const *const tensor_ops[] = {ops_elementwise, ops_layout, ops_reduce,   ops_linear,
-                                                         ops_convolution, ops_normal, ops_sequence, ops_control};
+    static const struct op *const *const tensor_ops[] = {
+        ops_elementwise, ops_functions, ops_compare,     ops_layout, ops_fill,     ops_gather,  ops_reduce,
+        ops_order,       ops_linear,    ops_convolution, ops_normal, ops_sequence, ops_control,
+    };
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         if (strcmp(ops[i]->name, name) == 0) return ops[i];
     for (size_t i = 0; i < sizeof tensor_ops / sizeof *tensor_ops; i++)

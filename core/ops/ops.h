@@ -15,9 +15,14 @@ extern const struct op op_add, op_sub, op_mul;                                  
 extern const struct op op_concat, op_slice, op_last, op_as_step, op_reverse, op_identity;        /* shape.c */
 
 /* Tensor operators, named and defined as in ONNX opset 18; one NULL-terminated list a file. */
-extern const struct op *const ops_elementwise[]; /* elementwise.c: Add ... Where, Cast, Clip, with broadcasting */
-extern const struct op *const ops_layout[];      /* layout.c: Transpose, Reshape, Slice, Gather, Concat, Shape ... */
-extern const struct op *const ops_reduce[];      /* reduce.c: ReduceMean ..., ArgMax, CumSum, TopK */
+extern const struct op *const ops_elementwise[]; /* elementwise.c: Add ... Pow, Max, Mean, with broadcasting */
+extern const struct op *const ops_functions[];   /* functions.c: Relu ... Erf, Clip, Identity, Dropout */
+extern const struct op *const ops_compare[];     /* compare.c: Equal ..., And, Where, Cast */
+extern const struct op *const ops_layout[];      /* layout.c: Transpose, Reshape, Concat, Split, Slice ... */
+extern const struct op *const ops_fill[];        /* fill.c: Shape, Expand, Tile, ConstantOfShape, Range, Pad ... */
+extern const struct op *const ops_gather[];      /* gather.c: Gather, Scatter and their kin, Compress, NonZero */
+extern const struct op *const ops_reduce[];      /* reduce.c: ReduceMean ..., ArgMax */
+extern const struct op *const ops_order[];       /* order.c: CumSum, TopK, ReverseSequence, Trilu */
 extern const struct op *const ops_linear[];      /* linear.c: MatMul, Gemm, Einsum's common forms */
 extern const struct op *const ops_convolution[]; /* convolution.c: Conv, pooling */
 extern const struct op *const ops_normal[];      /* normal.c: Softmax, LayerNormalization, BatchNormalization ... */

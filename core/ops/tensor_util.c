@@ -200,3 +200,9 @@ rnnd_code check_nothing(struct graph *g, struct graph_node *n, rnnd_error *err)
     (void)err;
     return RNND_OK;
 }
+
+int64_t whole_number(double v, int64_t least, int64_t most)
+{
+    if (v != v) return 0;
+    return v <= (double)least ? least : v >= (double)most ? most : (int64_t)v;
+}

@@ -53,6 +53,8 @@ void op_view(struct run_context *rc, const struct graph_node *n, int i, const st
              const size_t *dim);
 /* The check of an operator that has nothing to say before the run. */
 rnnd_code check_nothing(struct graph *g, struct graph_node *n, rnnd_error *err);
+/* To a whole number towards 0; beyond its range the nearest, NaN gives 0. */
+int64_t whole_number(double v, int64_t least, int64_t most);
 const char *dtype_name(enum dtype dtype); /* "float", "int64", "bool" */
 
 #endif

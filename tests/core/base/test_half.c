@@ -43,8 +43,41 @@ static void all_values(void **unused)
     }
 }
 
+/* Every half comes back from its own float; floats between two halves go to the nearer, ties to the even one. */
+static void narrowed(void **unused)
+{
+    (void)unused;
+    for (unsigned h = 0; h < 65536; h++) {
+        if (isnan(half_to_float((uint16_t)h)))
+            assert_true(isnan(half_to_float(float_to_half(half_to_float((uint16_t)h)))));
+        else
+            assert_int_equal(float_to_half(half_to_float((uint16_t)h)), h);
+        if (isnan(bf16_to_float((uint16_t)h)))
+            assert_true(isnan(bf16_to_float(float_to_bf16(bf16_to_float((uint16_t)h)))));
+        else
+            assert_int_equal(float_to_bf16(bf16_to_float((uint16_t)h)), h);
+    }
+    for (unsigned h = 0; h < 0x7BFF; h++) {
+        float low = half_to_float((uint16_t)h), high = half_to_float((uint16_t)(h + 1)), middle = (low + high) / 2;
+        assert_int_equal(float_to_half(middle), h % 2 ? h + 1 : h);
+        assert_int_equal(float_to_half(nextafterf(middle, 0)), h);
+        assert_int_equal(float_to_half(-nextafterf(middle, INFINITY)), 0x8000 | (h + 1));
+    }
+    for (unsigned h = 0x0080; h < 0x7F7F; h++) { /* not among the subnormals, whose middle is one too */
+        float low = bf16_to_float((uint16_t)h), high = bf16_to_float((uint16_t)(h + 1)), middle = low / 2 + high / 2;
+        assert_int_equal(float_to_bf16(nextafterf(middle, 0)), h);
+        assert_int_equal(float_to_bf16(nextafterf(middle, INFINITY)), h + 1);
+    }
+    assert_int_equal(float_to_half(65519.99f), 0x7BFF);
+    assert_int_equal(float_to_half(65520.0f), 0x7C00);
+    assert_int_equal(float_to_half(-1e30f), 0xFC00);
+    assert_int_equal(float_to_half(-1e-30f), 0x8000);
+    assert_int_equal(float_to_half(INFINITY), 0x7C00);
+    assert_int_equal(float_to_bf16(-INFINITY), 0xFF80);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_values)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_values), cmocka_unit_test(narrowed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
