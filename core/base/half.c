@@ -1,4 +1,4 @@
-/* half.c -- 16-bit floats widened: exact, subnormals, infinities and NaN payloads included; and narrowed, rounded once. */
+/* half.c -- 16-bit floats widened, exactly: subnormals, infinities and NaN payloads too; and narrowed, rounded once. */
 #include "core/base/half.h"
 
 #include <string.h>
