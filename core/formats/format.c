@@ -3,12 +3,18 @@
 
 #include "core/base/error.h"
 #include "core/formats/format.h"
+#include "core/formats/rtjson.h"
 #include "core/formats/safetensors.h"
 #include "core/formats/torch.h"
 
 static const struct format formats[] = {
     {"safetensors", safetensors_probe, safetensors_read, NULL},
     {"torch", torch_probe, torch_read, NULL},
+    {"rtneural", rtneural_probe, rtneural_read, NULL},
+    {"guitar-json", guitar_probe, guitar_read, NULL},
+    {"nam", nam_probe, nam_read, NULL},
+    {"torch-json", torch_json_probe, torch_json_read, NULL},
+    {"ml5", ml5_probe, ml5_read, NULL},
 };
 
 static const struct { /* files people try, by their first bytes, and the way from there */
@@ -22,6 +28,7 @@ static const struct { /* files people try, by their first bytes, and the way fro
      "models/rnnd_export.py does so for a PyTorch module"},
     {"\x08", 1, "perhaps an ONNX file: save its weights as safetensors with a configuration"},
     {"\x1f\x8b", 2, "a gzip file: unpack it first"},
+    {"{", 1, "a JSON file of no kind that is read (RTNeural, NAM, guitar amplifiers, ml5, state dicts)"},
 };
 
 rnnd_code format_read(const uint8_t *data, size_t bytes, const char *path, struct checkpoint *out, rnnd_error *err)

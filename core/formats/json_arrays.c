@@ -12,7 +12,8 @@
 #include "core/formats/json_check.h"
 #include "core/formats/json_text.h"
 
-/* The text has been checked: it is one JSON document, at most JSON_MAX_DEPTH deep. So nothing here runs over its end. */
+/* The text has been checked: it is one JSON document, at most JSON_MAX_DEPTH deep. So nothing here runs over its end.
+ */
 struct reader {
     const char *text, *p;
     const char *what;

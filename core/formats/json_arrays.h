@@ -25,7 +25,8 @@ struct json_arrays {
     float *floats; /* owned until json_arrays_free(); a reader may take it away and put NULL here */
 };
 
-/* CORRUPT, TOO_LARGE name `what` and the place. Numbers are rounded to double, then to float; beyond float is CORRUPT. */
+/* CORRUPT, TOO_LARGE name `what` and the place. Numbers are rounded to double, then to float; beyond float is CORRUPT.
+ */
 rnnd_code json_arrays_read(const char *text, size_t bytes, const char *what, struct json_arrays *out, rnnd_error *err);
 void json_arrays_free(struct json_arrays *a);
 
@@ -33,7 +34,8 @@ void json_arrays_free(struct json_arrays *a);
 bool json_arrays_get(const struct json_arrays *a, const struct json *j, struct json_array *out);
 /* Elements of an array of any kind; 0 for what is none. */
 size_t json_arrays_count(const struct json_arrays *a, const struct json *j);
-/* Element i of an array, where it is an array of numbers itself: a list's, or row i of an array of several dimensions. */
+/* Element i of an array, where it is an array of numbers itself: a list's, or row i of an array of several dimensions.
+ */
 bool json_arrays_item(const struct json_arrays *a, const struct json *j, size_t i, struct json_array *out);
 /* The last element, a whole number within [min, max]: of shapes such as [null, null, 8]. */
 bool json_arrays_last(const struct json_arrays *a, const struct json *j, int64_t min, int64_t max, int64_t *out);

@@ -1,4 +1,4 @@
-/* layers.c -- the table of layer kinds, and all of them that are not recurrent. */
+/* layers.c -- the table of layer kinds, and all of them that know one step alone. */
 #include <math.h>
 #include <string.h>
 
@@ -9,8 +9,7 @@
 static const char *const layouts[] = {DIALECT_LAYOUTS, NULL};
 enum { LAYOUT_PYTORCH, LAYOUT_ONNX, LAYOUT_KERAS, LAYOUT_TF1, LAYOUT_CONCAT };
 
-/* The floats of tensor `role`: by "tensors", else NAME.fallback. */
-static rnnd_code fetch(struct stack *s, struct layer *l, const char *role, const char *fallback, int rank, size_t d0,
+rnnd_code layer_floats(struct stack *s, struct layer *l, const char *role, const char *fallback, int rank, size_t d0,
                        size_t d1, const float **out, rnnd_error *err)
 {
     const char *name, *full = stack_text(s->arena, "%s.%s", l->name, fallback);
@@ -55,9 +54,8 @@ static rnnd_code build_embedding(struct stack *s, struct layer *l, int *value, r
     return code ? code : stack_node(s, "embedding", l->name, inputs, 2, value, err);
 }
 
-/* act behind a value, unless it is linear */
-static rnnd_code add_activation(struct stack *s, struct layer *l, const char *op, const int *inputs, int count,
-                                struct act act, int *value, rnnd_error *err)
+rnnd_code layer_act(struct stack *s, struct layer *l, const char *op, const int *inputs, int count, struct act act,
+                    int *value, rnnd_error *err)
 {
     struct graph_node *n = stack_begin(s, op, l->name, inputs, count, 1, err);
     struct act *copy = arena_alloc(&s->graph->arena, 1, sizeof *copy);
@@ -110,10 +108,10 @@ static rnnd_code build_dense(struct stack *s, struct layer *l, int *value, rnnd_
         code = fail_at(err, RNND_MISMATCH, "units", "layer \"%.80s\": wanted %zu units, its weight has %zu", l->name,
                        units, outputs);
     if (!code && bias) {
-        code = fetch(s, l, "bias", "bias", 1, outputs, 0, &b, err);
+        code = layer_floats(s, l, "bias", "bias", 1, outputs, 0, &b, err);
         if (!code) code = stack_constant(s, l->name, "bias", 1, outputs, 0, b, &inputs[2], err);
     }
-    return code ? code : add_activation(s, l, "dense", inputs, 3, act, value, err);
+    return code ? code : layer_act(s, l, "dense", inputs, 3, act, value, err);
 }
 
 static rnnd_code build_layer_norm(struct stack *s, struct layer *l, int *value, rnnd_error *err)
@@ -129,11 +127,11 @@ static rnnd_code build_layer_norm(struct stack *s, struct layer *l, int *value, 
     if (!code) code = option_bool(&l->options, "bias", affine, &bias, err);
     if (!code) code = option_float(&l->options, "epsilon", keras ? 1e-3f : 1e-5f, &epsilon, err);
     if (!code && affine) {
-        code = fetch(s, l, "weight", keras ? "gamma" : "weight", 1, width, 0, &f, err);
+        code = layer_floats(s, l, "weight", keras ? "gamma" : "weight", 1, width, 0, &f, err);
         if (!code) code = stack_constant(s, l->name, "weight", 1, width, 0, f, &inputs[1], err);
     }
     if (!code && bias) {
-        code = fetch(s, l, "bias", keras ? "beta" : "bias", 1, width, 0, &f, err);
+        code = layer_floats(s, l, "bias", keras ? "beta" : "bias", 1, width, 0, &f, err);
         if (!code) code = stack_constant(s, l->name, "bias", 1, width, 0, f, &inputs[2], err);
     }
     if (code) return code;
@@ -158,7 +156,7 @@ static rnnd_code build_batch_norm(struct stack *s, struct layer *l, int *value, 
     if (!code) code = option_float(&l->options, "epsilon", layout == LAYOUT_KERAS ? 1e-3f : 1e-5f, &epsilon, err);
     if (!code) code = option_bool(&l->options, "affine", true, &affine, err);
     for (int i = affine ? 0 : 2; i < 4 && !code; i++)
-        code = fetch(s, l, torch_names[i], (layout == LAYOUT_KERAS ? keras_names : torch_names)[i], 1, width, 0,
+        code = layer_floats(s, l, torch_names[i], (layout == LAYOUT_KERAS ? keras_names : torch_names)[i], 1, width, 0,
                      &part[i], err);
     if (code) return code;
     float *scale = mem_alloc(width, 2 * sizeof *scale), *shift = scale + width;
@@ -180,7 +178,39 @@ static rnnd_code build_activation(struct stack *s, struct layer *l, int *value, 
     if (!json_get(l->options.object, "activation"))
         return fail_at(err, RNND_MISMATCH, "activation", "layer \"%.80s\": \"activation\" is missing", l->name);
     rnnd_code code = option_act(&l->options, "activation", (struct act){.kind = ACT_LINEAR}, &act, err);
-    return code ? code : add_activation(s, l, "activation", l->inputs, 1, act, value, err);
+    return code ? code : layer_act(s, l, "activation", l->inputs, 1, act, value, err);
+}
+
+/* x where it is positive, else alpha x: relu(x) - alpha relu(-x), of which one half is 0 */
+static rnnd_code build_prelu(struct stack *s, struct layer *l, int *value, rnnd_error *err)
+{
+    size_t width = stack_width(s, l->inputs[0]);
+    const struct act relu = {.kind = ACT_RELU};
+    struct checkpoint_tensor *t;
+    const char *name, *full = stack_text(s->arena, "%s.weight", l->name);
+    const float *alpha;
+    if (!full) return fail_memory(err, strlen(l->name));
+    t = tensor_named(&l->names, s->checkpoint, "weight", full, &name);
+    size_t count = t && t->count == 1 ? 1 : width;
+    rnnd_code code = tensor_floats(t, l->name, name, 1, &count, &alpha, err);
+    if (code) return code;
+    float *parts = mem_alloc(width, 3 * sizeof *parts); /* -1, -alpha, 0 */
+    if (!parts) return fail_memory(err, width * 3 * sizeof *parts);
+    for (size_t i = 0; i < width; i++) {
+        parts[i] = -1.0f;
+        parts[width + i] = -alpha[count == 1 ? 0 : i];
+    }
+    int turn[3] = {l->inputs[0], -1, -1}, half[2], back[3] = {-1, -1, -1};
+    code = stack_constant(s, l->name, "minus", 1, width, 0, parts, &turn[1], err);
+    if (!code) code = stack_constant(s, l->name, "weight", 1, width, 0, parts + width, &back[1], err);
+    if (!code) code = stack_constant(s, l->name, "zero", 1, width, 0, parts + 2 * width, &turn[2], err);
+    mem_free(parts);
+    back[2] = turn[2];
+    if (!code) code = layer_act(s, l, "activation", l->inputs, 1, relu, &half[0], err);
+    if (!code) code = stack_node(s, "scale_shift", l->name, turn, 3, &half[1], err);
+    if (!code) code = layer_act(s, l, "activation", &half[1], 1, relu, &back[0], err);
+    if (!code) code = stack_node(s, "scale_shift", l->name, back, 3, &half[1], err);
+    return code ? code : stack_node(s, "add", l->name, half, 2, value, err);
 }
 
 static rnnd_code build_dropout(struct stack *s, struct layer *l, int *value, rnnd_error *err)
@@ -233,6 +263,7 @@ static const struct layer_type others[] = {
     {"layer_norm", layer_norm_keys, false, 1, 1, build_layer_norm},
     {"batch_norm", batch_norm_keys, false, 1, 1, build_batch_norm},
     {"activation", activation_keys, false, 1, 1, build_activation},
+    {"prelu", no_keys, false, 1, 1, build_prelu},
     {"dropout", dropout_keys, false, 1, 1, build_dropout},
     {"slice", slice_keys, false, 1, 1, build_slice},
     {"softmax", no_keys, false, 1, 1, build_plain},
@@ -247,9 +278,9 @@ static const struct layer_type others[] = {
 
 const struct layer_type *layer_type_find(const char *name)
 {
-    static const struct layer_type *const recurrent[] = {&layer_lstm, &layer_gru, &layer_rnn};
-    for (size_t i = 0; i < 3; i++)
-        if (strcmp(recurrent[i]->name, name) == 0) return recurrent[i];
+    static const struct layer_type *const in_time[] = {&layer_lstm, &layer_gru, &layer_rnn, &layer_conv1d};
+    for (size_t i = 0; i < sizeof in_time / sizeof *in_time; i++)
+        if (strcmp(in_time[i]->name, name) == 0) return in_time[i];
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (strcmp(others[i].name, name) == 0) return &others[i];
     return NULL;

@@ -26,7 +26,7 @@ struct layer {
     size_t out_width;
 };
 
-struct pending_state { /* all h come before all c, whatever the order in which layers are built */
+struct pending_state { /* all h come before all c, then what is neither, whatever the order of layers */
     const char *name;
     char kind;
     int in, out;
@@ -58,6 +58,20 @@ struct layer_type {
 
 const struct layer_type *layer_type_find(const char *name);
 extern const struct layer_type layer_lstm, layer_gru, layer_rnn; /* layers_recurrent.c */
+extern const struct layer_type layer_conv1d;                     /* layers_conv.c */
+/* Whether the layers of this configuration keep states that are no cell's own, so that their graph is that of one step:
+ * known before anything is built, for it shapes the inputs. */
+bool layers_stepwise(const struct json *config);
+
+/* The floats of tensor `role`: by "tensors", else NAME.fallback. */
+rnnd_code layer_floats(struct stack *s, struct layer *l, const char *role, const char *fallback, int rank, size_t d0,
+                       size_t d1, const float **out, rnnd_error *err);
+/* A node of this op with this activation, its shape inferred. */
+rnnd_code layer_act(struct stack *s, struct layer *l, const char *op, const int *inputs, int count, struct act act,
+                    int *value, rnnd_error *err);
+/* Another state; all become the graph's once every layer is built. */
+rnnd_code stack_state(struct stack *s, const char *name, char kind, int in, int out, size_t width, const float *initial,
+                      rnnd_error *err);
 
 /* Known width of a value, checked where it was made: constants, inputs and nodes whose shape was inferred. */
 size_t stack_width(const struct stack *s, int value);

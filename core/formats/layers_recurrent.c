@@ -113,7 +113,7 @@ static rnnd_code read_options(struct stack *s, struct layer *l, struct cell_opti
     return code;
 }
 
-static rnnd_code pend(struct stack *s, const char *name, char kind, int in, int out, size_t width, const float *initial,
+rnnd_code stack_state(struct stack *s, const char *name, char kind, int in, int out, size_t width, const float *initial,
                       rnnd_error *err)
 {
     if (s->state_count == MAX_CELL_STATES)
@@ -226,9 +226,11 @@ static rnnd_code build_cell(struct stack *s, struct layer *l, const struct cell_
     int out_h = n->outputs[1], out_c = lstm ? n->outputs[2] : -1;
     *y = n->outputs[0];
     if (!code)
-        code = pend(s, h_name, 'h', in[1], out_h, o->width, o->initial_h ? o->initial_h + at * o->width : NULL, err);
+        code = stack_state(s, h_name, 'h', in[1], out_h, o->width, o->initial_h ? o->initial_h + at * o->width : NULL,
+                           err);
     if (!code && lstm)
-        code = pend(s, c_name, 'c', in[2], out_c, o->hidden, o->initial_c ? o->initial_c + at * o->hidden : NULL, err);
+        code = stack_state(s, c_name, 'c', in[2], out_c, o->hidden, o->initial_c ? o->initial_c + at * o->hidden : NULL,
+                           err);
     return code || !last ? code : stack_node(s, "as_step", name, &out_h, 1, y, err);
 }
 

@@ -57,14 +57,15 @@ rnnd_code rtjson_begin(struct rtjson *r, const uint8_t *data, size_t bytes, cons
 rnnd_code rtjson_end(struct rtjson *r, rnnd_code code, rnnd_error *err)
 {
     struct checkpoint *ck = r->ck;
-    if (!code && r->config.size) {
+    if (!code && (r->config.size || r->config.failed)) {
         json_text_bytes(&r->config, "]}", 2);
         ck->config = r->config.failed ? NULL : arena_string(&ck->arena, r->config.data, r->config.size);
         ck->config_bytes = r->config.size;
         ck->config_made = true;
         if (!ck->config) code = fail_memory(err, r->config.size);
     }
-    ck->memory[0] = (uint8_t *)r->doc.floats; /* tensors added so far point into it, whatever became of the rest */
+    if (r->doc.floats)
+        ck->memory[0] = (uint8_t *)r->doc.floats; /* tensors point into it, whatever became of the rest */
     r->doc.floats = NULL;
     json_arrays_free(&r->doc);
     mem_free(r->config.data);

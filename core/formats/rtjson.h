@@ -1,4 +1,4 @@
-/* rtjson.h -- models written as JSON: RTNeural, guitar amplifiers (NeuralPi), NAM, PyTorch state dicts; ml5's manifests.
+/* rtjson.h -- models written as JSON: RTNeural, guitar amplifiers, NAM, PyTorch state dicts; ml5's manifests.
  *
  * All of them say, or leave no doubt about, what network they hold: `read` makes tensors and a configuration in our own
  * schema (checkpoint.config, config_made). What they hold that is none of ours is refused by its name. */
@@ -22,8 +22,7 @@ bool nam_probe(const uint8_t *data, size_t bytes);
 rnnd_code nam_read(const uint8_t *data, size_t bytes, const char *path, struct checkpoint *out, rnnd_error *err);
 /* A PyTorch state dict as JSON, {"name.weight": [[..]]}: tensors, and no word about the network: no configuration. */
 bool torch_json_probe(const uint8_t *data, size_t bytes);
-rnnd_code torch_json_read(const uint8_t *data, size_t bytes, const char *path, struct checkpoint *out,
-                          rnnd_error *err);
+rnnd_code torch_json_read(const uint8_t *data, size_t bytes, const char *path, struct checkpoint *out, rnnd_error *err);
 /* ml5's charRNN: manifest.json {"name": {"filename", "shape"}} with a file of raw float32 each beside it. */
 bool ml5_probe(const uint8_t *data, size_t bytes);
 rnnd_code ml5_read(const uint8_t *data, size_t bytes, const char *path, struct checkpoint *out, rnnd_error *err);

@@ -13,7 +13,7 @@
 
 struct nam {
     size_t inputs, hidden, layers, outputs;
-    const float *at; /* the next of the weights */
+    const float *at;       /* the next of the weights */
     float *made, *made_at; /* what is not in the file in the order that it is wanted in */
 };
 
@@ -51,8 +51,8 @@ static rnnd_code read_sizes(const struct rtjson *r, struct nam *n, struct json_a
     cells = wanted;
     n->outputs = weights->count > cells ? (weights->count - cells) / (H + 1) : 0;
     if (n->outputs == 0 || weights->count != cells + n->outputs * (H + 1))
-        return fail_at(err, RNND_CORRUPT, "weights",
-                       "wanted %zu weights and %zu for each output, found %zu", cells, H + 1, weights->count);
+        return fail_at(err, RNND_CORRUPT, "weights", "wanted %zu weights and %zu for each output, found %zu", cells,
+                       H + 1, weights->count);
     n->at = r->doc.floats + weights->at;
     return RNND_OK;
 }
@@ -95,7 +95,8 @@ static rnnd_code read_layer(struct rtjson *r, struct nam *n, size_t k, float *h,
 static rnnd_code read_weights(struct rtjson *r, struct nam *n, size_t count, rnnd_error *err)
 {
     size_t H = n->hidden;
-    /* all matrices, a zero bias for each layer, and the initial states: fewer than the file's numbers and as many zeros */
+    /* all matrices, a zero bias for each layer, and the initial states: fewer than the file's numbers and as many zeros
+     */
     n->made = n->made_at = mem_alloc(count + 4 * H * n->layers, sizeof *n->made);
     if (!n->made) return fail_memory(err, count * sizeof *n->made);
     r->ck->memory[1] = (uint8_t *)n->made;
@@ -122,7 +123,8 @@ rnnd_code nam_read(const uint8_t *data, size_t bytes, const char *path, struct c
     if (!code) {
         rtjson_head(&r, n.inputs);
         rtjson_layer(&r, "lstm", NAM);
-        json_text_add(&r.config, ",\"hidden\":%zu,\"layers\":%zu,\"initial\":{\"h\":\"" NAM ".h0\",\"c\":\"" NAM ".c0\"}}",
+        json_text_add(&r.config,
+                      ",\"hidden\":%zu,\"layers\":%zu,\"initial\":{\"h\":\"" NAM ".h0\",\"c\":\"" NAM ".c0\"}}",
                       n.hidden, n.layers);
         rtjson_layer(&r, "dense", "head");
         json_text_bytes(&r.config, "}", 1);

@@ -135,8 +135,8 @@ static rnnd_code read_batchnorm(struct rtjson *r, const struct rt_layer *l, rnnd
     for (size_t i = 0; i < l->count && !code; i++)
         code = weight(r, l, i, roles[i + 4 - l->count], 1, &l->in, err);
     rtjson_layer(r, "batch_norm", l->name);
-    json_text_add(&r->config, ",\"layout\":\"keras\",\"affine\":%s,\"epsilon\":%.17g}", l->count == 4 ? "true" : "false",
-                  json_number(epsilon));
+    json_text_add(&r->config, ",\"layout\":\"keras\",\"affine\":%s,\"epsilon\":%.17g}",
+                  l->count == 4 ? "true" : "false", json_number(epsilon));
     return code;
 }
 
@@ -156,9 +156,9 @@ static const struct {
     bool keeps_width;
     rnnd_code (*read)(struct rtjson *r, const struct rt_layer *l, rnnd_error *err);
 } kinds[] = {
-    {"dense", false, read_dense},       {"time-distributed-dense", false, read_dense},
-    {"gru", false, read_cell},          {"lstm", false, read_cell},
-    {"conv1d", false, read_conv},       {"prelu", true, read_prelu},
+    {"dense", false, read_dense},        {"time-distributed-dense", false, read_dense},
+    {"gru", false, read_cell},           {"lstm", false, read_cell},
+    {"conv1d", false, read_conv},        {"prelu", true, read_prelu},
     {"batchnorm", true, read_batchnorm}, {"activation", true, read_activation},
 };
 
@@ -180,12 +180,12 @@ static rnnd_code read_layer(struct rtjson *r, const struct json *j, size_t numbe
                            MAX_HIDDEN);
         *width = l.out = (size_t)out;
         if (kinds[i].keeps_width && l.in != l.out)
-            return fail_at(err, RNND_CORRUPT, "shape", "layer %s: wanted a shape that ends in %zu, as its input, found %zu",
-                           l.name, l.in, l.out);
+            return fail_at(err, RNND_CORRUPT, "shape",
+                           "layer %s: wanted a shape that ends in %zu, as its input, found %zu", l.name, l.in, l.out);
         return kinds[i].read(r, &l, err);
     }
-    return fail_at(err, RNND_UNSUPPORTED, "type", "layer %zu: RTNeural's \"%.60s\" is not among the layers that are read",
-                   number, l.type);
+    return fail_at(err, RNND_UNSUPPORTED, "type",
+                   "layer %zu: RTNeural's \"%.60s\" is not among the layers that are read", number, l.type);
 }
 
 static rnnd_code read_layers(struct rtjson *r, rnnd_error *err)

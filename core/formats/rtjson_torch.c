@@ -26,8 +26,8 @@ static rnnd_code read_state(struct rtjson *r, const struct json *state, rnnd_err
 
 bool torch_json_probe(const uint8_t *data, size_t bytes)
 {
-    static const char *const keys[] = {"rnn.weight_ih_l0", "gru.weight_ih_l0", "lstm.weight_ih_l0",
-                                       "rec.weight_ih_l0", "weight_ih_l0"};
+    static const char *const keys[] = {"rnn.weight_ih_l0", "gru.weight_ih_l0", "lstm.weight_ih_l0", "rec.weight_ih_l0",
+                                       "weight_ih_l0"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (rtjson_has(data, bytes, keys[i])) return true;
     return false;
@@ -74,9 +74,10 @@ static rnnd_code read_data(const struct json *data, struct guitar *g, rnnd_error
     for (size_t i = 0; unit && i < 3; i++)
         if (strcmp(unit, units[i]) == 0) g->cell = cells[i];
     if (!g->cell)
-        return fail_at(err, RNND_UNSUPPORTED, "unit_type", "model_data: wanted the unit_type LSTM, GRU or RNN, found %.60s",
-                       unit ? unit : "none");
-    if (!json_is_bool(bias)) return fail_at(err, RNND_CORRUPT, "bias_fl", "model_data: wanted \"bias_fl\" true or false");
+        return fail_at(err, RNND_UNSUPPORTED, "unit_type",
+                       "model_data: wanted the unit_type LSTM, GRU or RNN, found %.60s", unit ? unit : "none");
+    if (!json_is_bool(bias))
+        return fail_at(err, RNND_CORRUPT, "bias_fl", "model_data: wanted \"bias_fl\" true or false");
     g->bias = json_true(bias);
     rnnd_code code = read_size(data, "input_size", 1, MAX_HIDDEN, &g->inputs, err);
     if (!code) code = read_size(data, "output_size", 1, MAX_HIDDEN, &g->outputs, err);

@@ -99,7 +99,7 @@ static rnnd_code read_input(struct stack *s, const struct json *j, rnnd_port *po
     if (code) return code;
     int value = graph_value(s->graph, port->name);
     if (value < 0 || graph_add_input(s->graph, value)) return fail_memory(err, sizeof(struct graph_value));
-    graph_shape(s->graph, value, 3, (const int64_t[]){-1, -1, (int64_t)port->width});
+    graph_shape(s->graph, value, 3, (const int64_t[]){layers_stepwise(s->config) ? 1 : -1, -1, (int64_t)port->width});
     *source = (struct source){.name = port->name, .value = value, .last_value = -1, .ids = port->limit};
     s->source_count++;
     return RNND_OK;
@@ -313,7 +313,7 @@ static rnnd_code build_layers(struct stack *s, struct network *net, rnnd_error *
         if (code) return code;
     }
     net->layer_count = s->layer_count;
-    static const char kinds[] = "hc";
+    static const char kinds[] = "hcx";
     for (const char *kind = kinds; *kind; kind++)
         for (size_t i = 0; i < s->state_count; i++) {
             const struct pending_state *p = &s->states[i];

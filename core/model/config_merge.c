@@ -13,11 +13,11 @@ static bool given(const struct json *object, const char *key)
     return j && !json_is_null(j);
 }
 
-/* The members of `from` that count, but for those that `winner` gives too. */
+/* The members of `from` that count, but for those that `winner` has too. */
 static void put_members(struct json_text *t, const struct json *from, const struct json *winner)
 {
     for (const struct json *e = json_first(from); e; e = json_next(e)) {
-        if (json_is_null(e) || given(winner, json_key(e))) continue;
+        if (json_is_null(e) || json_get(winner, json_key(e))) continue;
         char *value = json_print((struct json *)(uintptr_t)e, false);
         if (!value) {
             t->failed = true;

@@ -4,8 +4,8 @@
 
 #include "core/formats/json.h"
 
-/* The top-level keys of `over` (but nulls, which count as absent) and, of those that it does not have, the ones of
- * `base`; both are objects. mem_free(*out). */
+/* The top-level keys of `over` and, of those that it does not have, the ones of `base`; both are objects. null takes a
+ * key of the base away. mem_free(*out). */
 rnnd_code config_merge(const char *base, size_t base_bytes, const char *over, size_t over_bytes, char **out,
                        rnnd_error *err);
 /* Whether a configuration says what the network is, so that it stands alone: "layers" or "graph". A text that is no

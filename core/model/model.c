@@ -22,6 +22,7 @@
 struct origin { /* where a model comes from */
     const uint8_t *data;
     size_t bytes;
+    const char *path; /* of the file, or NULL */
     const char *side; /* configuration beside the file, or NULL */
     size_t side_bytes;
     const char *name;
@@ -144,7 +145,7 @@ static rnnd_code attach_task(struct rnnd_model *m, const struct task *const *tas
 static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct checkpoint *ck,
                        const struct task *const *tasks, rnnd_error *err)
 {
-    rnnd_code code = format_read(from->data, from->bytes, NULL, ck, err);
+    rnnd_code code = format_read(from->data, from->bytes, from->path, ck, err);
     if (!code) code = find_config(from, ck, &m->arena, &m->config, err);
     if (!code) code = stack_build(m->config.json, ck, &m->graph, &m->arena, &m->network, err);
     if (!code) code = model_digest(m, ck, err);
@@ -279,6 +280,7 @@ rnnd_code model_open_file(const char *path, const rnnd_options *options, const s
     }
     if (!code) {
         from.data = data;
+        from.path = path;
         from.side = (const char *)side_text;
         from.name = stem;
         code = open_origin(&from, tasks, out, err);

@@ -25,7 +25,7 @@ static void whose_key_wins(void **unused)
          "{\"name\":\"n\",\"mode\":\"carry\",\"format\":1,\"layers\":[{\"type\":\"lstm\"}]}"},
         {"{\"name\":\"a\",\"x_\\u0001\\\"\\\\\":1}", "{\"name\":\"b\"}",
          "{\"name\":\"b\",\"x_\\u0001\\u0022\\u005c\":1}"},
-        {"{\"name\":\"a\"}", "{\"name\":null}", "{\"name\":\"a\"}"},
+        {"{\"name\":\"a\",\"format\":1}", "{\"name\":null}", "{\"format\":1}"},
         {"{\"name\":null}", "{\"format\":1}", "{\"format\":1}"},
         {"{\"text\":{\"a\":1}}", "{\"text\":{\"b\":2}}", "{\"text\":{\"b\":2}}"},
     };
@@ -58,8 +58,11 @@ static void who_stands_alone(void **unused)
     static const struct {
         const char *text;
         bool has;
-    } cases[] = {{"{\"layers\":[]}", true}, {"{\"graph\":{}}", true}, {"{\"layers\":null}", false},
-                 {"{\"task\":\"text\"}", false}, {"[]", true}};
+    } cases[] = {{"{\"layers\":[]}", true},
+                 {"{\"graph\":{}}", true},
+                 {"{\"layers\":null}", false},
+                 {"{\"task\":\"text\"}", false},
+                 {"[]", true}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rnnd_error err;
         bool has;
