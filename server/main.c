@@ -9,7 +9,7 @@ static const struct command command_serve = {"serve", "answer HTTP: sessions, wi
                                              serve_command};
 
 static const struct command *const commands[] = {&command_serve, &command_inspect, &command_run, &command_generate,
-                                                 &command_forecast};
+                                                 &command_forecast, &command_init, &command_verify, &command_convert};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 static void print_help(FILE *to)

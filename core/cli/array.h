@@ -47,6 +47,7 @@ struct csv {
     float *data;          /* [rows][columns], owned */
     char **names;         /* [columns] from the header, or NULL */
     bool has_stamps;
+    char stamps[2][40];   /* of the first two rows, or "" */
 };
 rnnd_code csv_read(const char *text, size_t size, struct csv *out, rnnd_error *err);
 void csv_free(struct csv *c);

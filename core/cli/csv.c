@@ -160,6 +160,8 @@ static rnnd_code read_row(struct reader *r, struct csv *out, float *row, rnnd_er
         if (n >= out->has_stamps && !read_number(r->cell, &row[n - out->has_stamps]))
             return cli_error(err, RNND_INVALID, "line %zu, column %zu: '%.40s' is no number that fits float32", r->line,
                              n + 1, r->cell);
+        if (n == 0 && out->has_stamps && out->rows < 2)
+            snprintf(out->stamps[out->rows], sizeof *out->stamps, "%.39s", r->cell);
         n++;
         if (r->last_of_row)
             break;

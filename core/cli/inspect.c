@@ -33,9 +33,12 @@ static void print_ports(const char *name, const rnnd_port *ports, size_t count)
     for (size_t i = 0; i < count; i++) {
         printf("%-13s %s", i ? "" : name, ports[i].name ? ports[i].name : "");
         if (ports[i].is_ids)
-            printf(": an id, 0 to %zu\n", ports[i].limit - 1);
+            printf(": an id, 0 to %zu", ports[i].limit - 1);
         else
-            printf(": %zu number%s a step\n", ports[i].width, ports[i].width == 1 ? "" : "s");
+            printf(": %zu number%s a step", ports[i].width, ports[i].width == 1 ? "" : "s");
+        for (int k = 0; k < ports[i].rank && ports[i].rank > 1; k++)
+            printf("%s%zu%s", k ? "][" : ", [", ports[i].dim[k], k + 1 == ports[i].rank ? "]" : "");
+        printf("\n");
     }
 }
 
@@ -78,11 +81,26 @@ static void print_layers(const rnnd_info *m)
     printf("%-*s  %-*s  %8s  %8s  %12s\n", type, "total", name, "", "", "", grouped(m->parameters, number));
 }
 
+/* What was assumed, and the side file that would say it. */
+static void print_guesses(const rnnd_info *m)
+{
+    if (m->assumption_count == 0)
+        return;
+    printf("\n%s\n", m->unconfirmed ? "not said by the file and guessed; nothing is computed until that is accepted:"
+                                     : "not said by the file and guessed, and accepted:");
+    for (size_t i = 0; i < m->assumption_count; i++)
+        printf("  - %s\n", m->assumptions[i]);
+    if (m->unconfirmed && m->side_file && m->side_file[0])
+        printf("\nif that is right, put this into NAME.rnnd.json beside the file (`rnnd init` does so):\n%s\n",
+               m->side_file);
+}
+
 static void print_people(const rnnd_info *m)
 {
     char a[32], b[32];
     line("model", m->name);
     line("about", m->description);
+    line("framework", m->framework);
     printf("%-13s %s, task %s\n", "format", m->format, task_name(m->task));
     print_ports(m->task == RNND_SERIES ? "network in" : "inputs", m->inputs, m->input_count);
     print_ports(m->task == RNND_SERIES ? "network out" : "outputs", m->outputs, m->output_count);
@@ -102,13 +120,14 @@ static void print_people(const rnnd_info *m)
     line("metrics", strcmp(m->metrics, "{}") ? m->metrics : "");
     line("digest", m->digest);
     print_layers(m);
+    print_guesses(m);
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------ */
 
-static void json_string(const char *key, const char *s)
+static void json_text(const char *s)
 {
-    printf("  \"%s\": \"", key);
+    putchar('"');
     for (; s && *s; s++) {
         unsigned char c = (unsigned char)*s;
         if (c == '"' || c == '\\')
@@ -118,7 +137,14 @@ static void json_string(const char *key, const char *s)
         else
             putchar(c);
     }
-    printf("\",\n");
+    putchar('"');
+}
+
+static void json_string(const char *key, const char *s)
+{
+    printf("  \"%s\": ", key);
+    json_text(s);
+    printf(",\n");
 }
 
 static void json_ports(const char *key, const rnnd_port *ports, size_t count)
@@ -129,7 +155,10 @@ static void json_ports(const char *key, const rnnd_port *ports, size_t count)
         json_string("name", ports[i].name);
         if (ports[i].is_ids)
             printf("  \"ids\": %zu,\n", ports[i].limit);
-        printf("  \"width\": %zu\n  }%s\n", ports[i].width, i + 1 < count ? "," : "");
+        printf("  \"shape\": [");
+        for (int k = 0; k < ports[i].rank; k++)
+            printf("%s%zu", k ? ", " : "", ports[i].dim[k]);
+        printf("],\n  \"width\": %zu\n  }%s\n", ports[i].width, i + 1 < count ? "," : "");
     }
     printf("  ],\n");
 }
@@ -140,6 +169,7 @@ static void print_json(const rnnd_info *m)
     json_string("name", m->name);
     json_string("description", m->description);
     json_string("format", m->format);
+    json_string("framework", m->framework);
     json_string("task", task_name(m->task));
     json_string("mode", m->mode == RNND_SLIDING ? "sliding" : "carry");
     json_string("license", m->license);
@@ -157,7 +187,14 @@ static void print_json(const rnnd_info *m)
         printf("  \"inputs\": %zu, \"outputs\": %zu, \"parameters\": %llu\n  }%s\n", l->inputs, l->outputs,
                (unsigned long long)l->parameters, i + 1 < m->layer_count ? "," : "");
     }
-    printf("  ],\n  \"parameters\": %llu,\n", (unsigned long long)m->parameters);
+    printf("  ],\n  \"assumptions\": [");
+    for (size_t i = 0; i < m->assumption_count; i++) {
+        printf("%s", i ? ", " : "");
+        json_text(m->assumptions[i]);
+    }
+    printf("],\n  \"unconfirmed\": %s,\n", m->unconfirmed ? "true" : "false");
+    json_string("side_file", m->side_file);
+    printf("  \"parameters\": %llu,\n", (unsigned long long)m->parameters);
     printf("  \"weight_bytes\": %zu,\n  \"state_bytes\": %zu,\n", m->weight_bytes, m->state_bytes);
     printf("  \"window\": %zu,\n  \"output_last\": %s,\n  \"streamable\": %s,\n", m->window,
            m->output_last ? "true" : "false", m->streamable ? "true" : "false");
@@ -175,7 +212,8 @@ static int inspect(int argc, char **argv)
         "inspect", "FILE [--json]",
         "Opens a model, checks it as the server would, and shows its architecture, inputs, outputs,\n"
         "state, licence and metrics. FILE is a path, or the name of a model, in ./models\n"
-        "or installed.",
+        "or installed. What the file does not say and was guessed is listed, with the side file that says it.\n\n"
+        "Exit codes: 0 done, 1 there is no such file, 2 usage, 3 the model cannot be opened.",
         "example: what is in the bundled forecaster?\n\n"
         "  rnnd inspect models/taxi.safetensors",
         options, 1, 1};
@@ -186,7 +224,7 @@ static int inspect(int argc, char **argv)
     if (!cli_parse(&usage, argc, argv, &file, &code))
         return code;
     if (cli_open_model(file, &model, &err) != RNND_OK)
-        return cli_fail("inspect", &err);
+        return cli_fail_model("inspect", &err);
     if (json)
         print_json(rnnd_model_info(model));
     else

@@ -5,8 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* "NAME=FILE" or "FILE"; a text that is a file's name is one. */
-static rnnd_code split(const char *text, struct run_end *e, bool input, char **names, rnnd_error *err)
+static rnnd_code split(const char *text, struct run_end *e, bool input, rnnd_error *err)
 {
     const char *equals = strchr(text, '=');
     *e = (struct run_end){.path = text};
@@ -14,27 +13,55 @@ static rnnd_code split(const char *text, struct run_end *e, bool input, char **n
         e->path += equals == text;
         return RNND_OK;
     }
-    if (!(*names = strndup(text, (size_t)(equals - text))))
+    if (!(e->name = strndup(text, (size_t)(equals - text))))
         return cli_error(err, RNND_NO_MEMORY, "no memory for a name");
-    e->name = *names;
     e->path = equals + 1;
     return RNND_OK;
 }
 
-/* Models of the house run on rows, with or without a batch axis, as they always did; others as their framework's. */
-static bool runs_on_rows(const struct run_job *j)
+rnnd_code run_open(struct run_job *j, const struct cli_list *in, const struct cli_list *out, rnnd_error *err)
 {
-    return rnnd_model_info(j->model)->framework == NULL || rnnd_model_info(j->model)->framework[0] == 0
-               ? j->in_count == 1 && j->out_count == 1 && !j->in[0].name && !j->out[0].name : false;
+    rnnd_code code = RNND_OK;
+    memset(j, 0, sizeof *j);
+    for (; j->in_count < in->count && code == RNND_OK; j->in_count++)
+        code = split(in->items[j->in_count], &j->in[j->in_count], true, err);
+    for (; j->out_count < out->count && code == RNND_OK; j->out_count++)
+        code = split(out->items[j->out_count], &j->out[j->out_count], false, err);
+    return code;
 }
 
-static rnnd_code run_job(struct run_job *j, bool stream, rnnd_error *err)
+rnnd_code run_load(struct run_job *j, rnnd_error *err)
 {
     rnnd_code code = RNND_OK;
     for (size_t i = 0; i < j->in_count && code == RNND_OK; i++)
         code = array_load(j->in[i].path, &j->in[i].array, err);
+    return code;
+}
+
+void run_close(struct run_job *j)
+{
+    for (size_t i = 0; i < CLI_MOST_ITEMS; i++) {
+        array_free(&j->in[i].array);
+        array_free(&j->out[i].array);
+        free(j->in[i].name);
+        free(j->out[i].name);
+    }
+}
+
+rnnd_code run_network(struct run_job *j, rnnd_error *err)
+{
+    const char *framework = rnnd_model_info(j->model)->framework;
+    bool ours = !framework || !framework[0];
+    if (ours && j->in_count == 1 && j->out_count == 1 && !j->in[0].name && !j->out[0].name)
+        return run_windows(j, err);
+    return run_tensors(j, err);
+}
+
+static rnnd_code run_job(struct run_job *j, bool stream, rnnd_error *err)
+{
+    rnnd_code code = run_load(j, err);
     if (code == RNND_OK)
-        code = stream ? run_steps(j, err) : runs_on_rows(j) ? run_windows(j, err) : run_tensors(j, err);
+        code = stream ? run_steps(j, err) : run_network(j, err);
     for (size_t i = 0; i < j->out_count && code == RNND_OK; i++)
         code = array_save(j->out[i].path, &j->out[i].array, err);
     return code;
@@ -43,16 +70,11 @@ static rnnd_code run_job(struct run_job *j, bool stream, rnnd_error *err)
 static int run_ends(const char *model, const char *config, bool accept, const struct cli_list *in,
                     const struct cli_list *out, bool stream)
 {
-    struct run_job j = {.in_count = in->count, .out_count = out->count};
-    char *names[2 * CLI_MOST_ITEMS] = {NULL};
+    struct run_job j;
     rnnd_model *opened = NULL;
     rnnd_error err;
     int exit_code = CLI_OK;
-    rnnd_code code = RNND_OK;
-    for (size_t i = 0; i < in->count && code == RNND_OK; i++)
-        code = split(in->items[i], &j.in[i], true, &names[i], &err);
-    for (size_t i = 0; i < out->count && code == RNND_OK; i++)
-        code = split(out->items[i], &j.out[i], false, &names[CLI_MOST_ITEMS + i], &err);
+    rnnd_code code = run_open(&j, in, out, &err);
     if (code != RNND_OK) {
         exit_code = cli_fail("run", &err);
     } else if (cli_open_model_as(model, config, accept, &opened, &err) != RNND_OK) {
@@ -64,12 +86,7 @@ static int run_ends(const char *model, const char *config, bool accept, const st
             exit_code = code == RNND_UNSUPPORTED || code == RNND_CONFLICT ? cli_fail_model("run", &err)
                                                                           : cli_fail("run", &err);
     }
-    for (size_t i = 0; i < CLI_MOST_ITEMS; i++) {
-        array_free(&j.in[i].array);
-        array_free(&j.out[i].array);
-    }
-    for (size_t i = 0; i < 2 * CLI_MOST_ITEMS; i++)
-        free(names[i]);
+    run_close(&j);
     rnnd_model_close(opened);
     return exit_code;
 }

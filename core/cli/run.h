@@ -6,7 +6,7 @@
 #include "core/cli/cli.h"
 
 struct run_end { /* [NAME=]FILE of -i and -o */
-    const char *name; /* NULL: not given */
+    char *name; /* owned; NULL: not given */
     const char *path;
     struct array array;
 };
@@ -26,5 +26,13 @@ rnnd_code run_steps(struct run_job *j, rnnd_error *err);
 /* Whole tensors as the framework would run them. An input without the batch axis is taken for a batch of one, and
  * numbers of the wrong type are changed, where that makes it fit. */
 rnnd_code run_tensors(struct run_job *j, rnnd_error *err);
+
+/* Rows for models of the house that are given one input and one output without names, else whole tensors. */
+rnnd_code run_network(struct run_job *j, rnnd_error *err);
+
+/* Ends from "NAME=FILE" or "FILE"; an input whose whole text is a file's name is one. run_close() frees all of it. */
+rnnd_code run_open(struct run_job *j, const struct cli_list *in, const struct cli_list *out, rnnd_error *err);
+rnnd_code run_load(struct run_job *j, rnnd_error *err); /* the inputs' files */
+void run_close(struct run_job *j);
 
 #endif

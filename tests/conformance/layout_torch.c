@@ -9,7 +9,11 @@
 #include "core/cli/json.h"
 #include "tests/conformance/runner.h"
 
-struct arguments { char kind[8], nonlinearity[8]; long inputs, hidden, layers, projection; bool bias, two, batch_first; };
+struct arguments {
+    char kind[8], nonlinearity[8];
+    long inputs, hidden, layers, projection;
+    bool bias, two, batch_first;
+};
 
 static long whole(struct json_text text, const char *key, long absent)
 {

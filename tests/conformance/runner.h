@@ -59,7 +59,7 @@ bool subject_output(struct subject *m, const char *name, size_t i, const struct 
                     struct verdict *v); /* borrowed */
 rnnd_tensor tensor_of(const char *name, const struct array *a); /* borrowed */
 
-/* ---- layouts: each runs what it knows in a folder; true if the folder is its own and nothing below is looked at ---- */
+/* ---- layouts: each runs what it knows in a folder; true: the folder is its own, nothing below is looked at ------ */
 
 bool onnx_folder(struct suite *s, const char *folder);     /* model.onnx, test_data_set_N/{input,output}_N.pb */
 bool table_folder(struct suite *s, const char *folder);    /* cases.tsv, expected/CASE.npz */
