@@ -1,0 +1,326 @@
+/* foreign.c -- from the tensor graph of a file with an architecture of its own to a model's graph. */
+#include "core/model/foreign.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/formats/options.h"
+#include "core/graph/fold.h"
+#include "core/graph/streamline.h"
+#include "core/ops/op.h"
+
+struct foreign {
+    struct rnnd_model *m;
+    struct graph graph; /* as lowered */
+    struct network_tap outputs[MAX_INPUTS];
+    size_t output_count;
+    rnnd_port known[MAX_INPUTS]; /* inputs as the reader described them: which are ids */
+    size_t known_inputs;
+    struct streamlined found;
+};
+
+/* ---- inputs: axes and numbers from the configuration ---- */
+
+static rnnd_code read_axes(const struct json *list, struct graph_port *p, const char *name, rnnd_error *err)
+{
+    static const char *const names[] = {"batch", "time", "feature"};
+    int at = 0;
+    p->batch_axis = p->time_axis = -1;
+    for (const struct json *j = json_first(list); j; j = json_next(j), at++) {
+        const char *s = json_string(j);
+        int kind = -1;
+        for (int k = 0; k < 3; k++)
+            if (s && strcmp(s, names[k]) == 0) kind = k;
+        int *axis = kind == 0 ? &p->batch_axis : kind == 1 ? &p->time_axis : NULL;
+        if (kind < 0 || (axis && *axis >= 0))
+            return fail_at(err, RNND_MISMATCH, "inputs",
+                           "input \"%.60s\": \"axes\" are \"batch\", \"time\" (once each at most) and \"feature\"", name);
+        if (axis) *axis = at;
+    }
+    if (at != p->rank)
+        return fail_at(err, RNND_MISMATCH, "inputs", "input \"%.60s\": wanted %d axes, found %d", name, p->rank, at);
+    return RNND_OK;
+}
+
+/* An input that is always the same becomes a constant of its shape. */
+static rnnd_code bind(struct graph *g, size_t i, double number, rnnd_error *err)
+{
+    struct graph_port *p = &g->input_ports[i];
+    struct graph_value *v = &g->values[g->inputs[i]];
+    size_t count = 1;
+    struct tensor t = {.dtype = p->dtype, .rank = p->rank < 0 ? 0 : p->rank};
+    for (int k = 0; k < t.rank; k++) {
+        t.dim[k] = p->dim[k] > 0 ? (size_t)p->dim[k] : 1;
+        if (!size_mul(count, t.dim[k], &count) || count > MAX_WIDTH)
+            return fail_at(err, RNND_TOO_LARGE, v->name, "input \"%.80s\" is too large to be a constant", v->name);
+    }
+    if (!(t.data = mem_aligned(count * dtype_bytes(t.dtype) + 1))) return fail_memory(err, count);
+    for (size_t k = 0; k < count; k++) {
+        if (t.dtype == DTYPE_F32)
+            ((float *)t.data)[k] = (float)number;
+        else if (t.dtype == DTYPE_I64)
+            ((int64_t *)t.data)[k] = (int64_t)number;
+        else
+            ((bool *)t.data)[k] = number != 0;
+    }
+    v->is_constant = true;
+    v->constant = t;
+    v->dtype = t.dtype;
+    v->rank = t.rank;
+    for (int k = 0; k < t.rank; k++)
+        v->dim[k] = (int64_t)t.dim[k];
+    memmove(&g->inputs[i], &g->inputs[i + 1], (g->input_count - i - 1) * sizeof *g->inputs);
+    memmove(&g->input_ports[i], &g->input_ports[i + 1], (g->input_count - i - 1) * sizeof *g->input_ports);
+    g->input_count--;
+    return RNND_OK;
+}
+
+static rnnd_code configure_inputs(struct foreign *f, rnnd_error *err)
+{
+    static const char *const known[] = {"name", "axes", "value", NULL};
+    const struct json *list = json_get(f->m->config.json, "inputs");
+    struct graph *g = &f->graph;
+    if (!list) return RNND_OK;
+    if (!json_is_array(list))
+        return fail_at(err, RNND_MISMATCH, "inputs", "configuration: \"inputs\" must be a list, found %s",
+                       json_type_name(list));
+    for (const struct json *j = json_first(list); j; j = json_next(j)) {
+        struct options o = {j, "an input"};
+        const char *name = json_string(json_get(j, "name"));
+        const struct json *value = json_get(j, "value"), *axes = json_get(j, "axes");
+        size_t i = 0;
+        rnnd_code code = options_check(&o, known, err);
+        if (code) return code;
+        while (i < g->input_count && !(name && strcmp(g->values[g->inputs[i]].name, name) == 0))
+            i++;
+        if (i == g->input_count)
+            return fail_at(err, RNND_MISMATCH, "inputs", "configuration: the file has no input \"%.60s\"",
+                           name ? name : "");
+        if (axes) code = read_axes(axes, &g->input_ports[i], name, err);
+        if (!code && value) {
+            if (!json_is_number(value))
+                return fail_at(err, RNND_MISMATCH, "inputs", "input \"%.60s\": \"value\" must be a number, found %s", name,
+                               json_type_name(value));
+            code = bind(g, i, json_number(value), err);
+        }
+        if (code) return code;
+    }
+    return RNND_OK;
+}
+
+/* A whole number that the graph only compares with a constant of its own (a sampling rate, say), if there is one. */
+static bool compared_with(const struct graph *g, int input, int64_t *number)
+{
+    bool found = false;
+    for (size_t i = 0; i < g->node_count; i++) {
+        const struct graph_node *n = &g->nodes[i];
+        for (int k = 0; k < n->input_count; k++) {
+            if (n->inputs[k] != input) continue;
+            const struct graph_value *other = n->input_count == 2 && n->inputs[1 - k] >= 0 ? &g->values[n->inputs[1 - k]]
+                                                                                          : NULL;
+            if (strcmp(n->op->name, "Equal") != 0 || !other || !other->is_constant || other->dtype != DTYPE_I64 ||
+                tensor_count(&other->constant) != 1)
+                return false;
+            *number = *(const int64_t *)other->constant.data;
+            found = true;
+        }
+    }
+    return found;
+}
+
+static rnnd_code assume_numbers(struct foreign *f, rnnd_error *err)
+{
+    struct graph *g = &f->graph;
+    for (size_t i = 0; i < g->input_count; i++) {
+        const struct graph_port *p = &g->input_ports[i];
+        const char *name = g->values[g->inputs[i]].name;
+        int64_t number;
+        if (g->input_count < 2 || p->dtype != DTYPE_I64 || p->rank > 1 || (p->rank == 1 && p->dim[0] > 1) ||
+            !compared_with(g, g->inputs[i], &number))
+            continue;
+        char text[256];
+        snprintf(text, sizeof text, "input \"%.60s\" is always %lld, the number that the graph compares it with", name,
+                 (long long)number);
+        rnnd_code code = model_assume(f->m, text, err);
+        if (!code) {
+            snprintf(text, sizeof text, "{\"name\": \"%.60s\", \"value\": %lld}", name, (long long)number);
+            code = model_side_input(f->m, text, err);
+        }
+        if (!code) code = bind(g, i--, (double)number, err);
+        if (code) return code;
+    }
+    return RNND_OK;
+}
+
+/* ---- names that can be read after a run ---- */
+
+static rnnd_code keep_outputs(struct foreign *f, rnnd_error *err)
+{
+    if (f->graph.output_count > MAX_INPUTS || f->graph.input_count > MAX_INPUTS)
+        return fail(err, RNND_UNSUPPORTED, "the network has %zu inputs and %zu outputs, at most %d each are read",
+                    f->graph.input_count, f->graph.output_count, MAX_INPUTS);
+    if (!f->graph.output_count || !f->graph.input_count)
+        return fail(err, RNND_UNSUPPORTED, "the network has no %s", f->graph.input_count ? "output" : "input");
+    for (size_t i = 0; i < f->graph.output_count; i++)
+        f->outputs[f->output_count++] =
+            (struct network_tap){.name = f->graph.values[f->graph.outputs[i]].name, .value = f->graph.outputs[i]};
+    return RNND_OK;
+}
+
+/* Outputs of the file first, then what the reader named; with the values and axes of the graph that was kept. */
+static rnnd_code name_taps(struct foreign *f, const int *map, const struct graph_port *ports, rnnd_error *err)
+{
+    struct network *net = &f->m->network;
+    size_t total = f->output_count + net->tap_count, at = 0;
+    struct network_tap *taps = arena_alloc(&f->m->arena, total + 1, sizeof *taps);
+    if (!taps) return fail_memory(err, total * sizeof *taps);
+    for (size_t i = 0; i < total; i++) {
+        struct network_tap t = i < f->output_count ? f->outputs[i] : net->taps[i - f->output_count];
+        if (map && t.value >= 0) {
+            t.port = ports[t.value];
+            t.value = map[t.value];
+        }
+        if (t.value < 0 && i >= f->output_count) continue;
+        t.name = arena_string(&f->m->arena, t.name, strlen(t.name));
+        if (!t.name) return fail_memory(err, 1);
+        taps[at++] = t;
+    }
+    net->taps = taps;
+    net->tap_count = at;
+    net->named_outputs = f->output_count;
+    return RNND_OK;
+}
+
+/* ---- ports of a step ---- */
+
+static size_t ids_limit(const struct graph *g, int input)
+{
+    for (size_t i = 0; i < g->node_count; i++)
+        if (!g->tensors && strcmp(g->nodes[i].op->name, "embedding") == 0 && g->nodes[i].inputs[0] == input)
+            return (size_t)g->values[g->nodes[i].inputs[1]].dim[0];
+    return 0;
+}
+
+static void describe_port(const struct graph_port *p, const char *name, rnnd_port *out)
+{
+    size_t limit = out->limit;
+    *out = (rnnd_port){.name = name, .width = 1, .limit = limit, .is_ids = limit != 0};
+    for (int k = 0; k < p->rank; k++) {
+        if (k == p->batch_axis || k == p->time_axis) continue;
+        out->dim[out->rank++] = p->dim[k] > 0 ? (size_t)p->dim[k] : 1;
+        if (p->dim[k] <= 0 || !size_mul(out->width, (size_t)p->dim[k], &out->width)) out->width = 1;
+    }
+    if (out->rank == 0) out->dim[out->rank++] = 1;
+}
+
+static rnnd_code describe_ports(struct foreign *f, rnnd_error *err)
+{
+    struct rnnd_model *m = f->m;
+    struct graph *g = &m->graph;
+    struct network *net = &m->network;
+    net->input_width = net->output_width = 0;
+    net->input_count = net->output_count = 0;
+    for (size_t i = 0; i < g->input_count; i++) {
+        rnnd_port *port = &net->inputs[net->input_count++];
+        const char *name = g->values[g->inputs[i]].name;
+        size_t limit = ids_limit(g, g->inputs[i]);
+        for (size_t k = 0; k < f->known_inputs && !limit; k++)
+            if (f->known[k].is_ids && strcmp(f->known[k].name, name) == 0) limit = f->known[k].limit;
+        port->limit = limit;
+        describe_port(&g->input_ports[i], name, port);
+        net->input_width += port->width;
+        if (!(port->name = arena_string(&m->arena, name, strlen(name)))) return fail_memory(err, 1);
+    }
+    for (size_t i = 0; i < g->output_count; i++) {
+        rnnd_port *port = &net->outputs[net->output_count++];
+        const char *name = g->values[g->outputs[i]].name;
+        for (size_t k = 0; k < f->output_count; k++) /* the file's name, where the graph made a value of its own */
+            if (net->taps[k].value == g->outputs[i]) name = net->taps[k].name;
+        port->limit = 0;
+        describe_port(&g->output_ports[i], name, port);
+        net->output_width += port->width;
+        if (!(port->name = arena_string(&m->arena, name, strlen(name)))) return fail_memory(err, 1);
+    }
+    if (net->input_width > MAX_WIDTH || net->output_width > MAX_WIDTH)
+        return fail(err, RNND_TOO_LARGE, "a step of this network has more than %d numbers", MAX_WIDTH);
+    return RNND_OK;
+}
+
+/* ---- modes ---- */
+
+/* What a session keeps, where the configuration does not say: made for a window of fixed length and not to carry state
+ * from call to call, a model is asked with that window; else its state is carried. */
+static rnnd_code choose_mode(struct foreign *f, size_t steps, rnnd_error *err)
+{
+    struct config *c = &f->m->config;
+    struct graph *g = &f->m->graph;
+    const struct json *mode = json_get(c->json, "mode");
+    c->output_last = g->output_last;
+    if (!f->m->network.window) f->m->network.window = steps;
+    if (!mode || json_is_null(mode)) {
+        bool carry = g->causal && (f->m->network.stateful || !f->m->network.window);
+        c->mode = !carry && f->m->network.window && !f->m->no_rows ? RNND_SLIDING : RNND_CARRY;
+    }
+    if (c->mode == RNND_SLIDING && !c->window) c->window = f->m->network.window;
+    if (c->mode == RNND_SLIDING && !c->window)
+        return fail_at(err, RNND_MISMATCH, "window",
+                       "configuration: mode sliding needs \"window\": the file fixes no length");
+    if (c->mode == RNND_SLIDING && g->tensors && f->m->network.window && c->window != f->m->network.window)
+        return fail_at(err, RNND_MISMATCH, "window", "configuration: the file fixes windows to %zu steps, found %zu",
+                       f->m->network.window, c->window);
+    return RNND_OK;
+}
+
+static rnnd_code keep_graph(struct foreign *f, size_t file_bytes, rnnd_error *err)
+{
+    struct rnnd_model *m = f->m;
+    size_t n = f->graph.value_count, steps = m->network.window;
+    struct graph to;
+    int *map = mem_alloc(n + 1, sizeof *map);
+    struct graph_port *ports = mem_alloc(n + 1, sizeof *ports);
+    rnnd_code code = map && ports ? RNND_OK : fail_memory(err, n * sizeof *ports);
+    graph_init(&to, m->kernels);
+    if (!code && !f->graph.state_count)
+        code = graph_streamline(&f->graph, steps, &to, map, ports, &f->found, err);
+    else
+        f->found.batch_first = true;
+    bool done = !code && f->found.done;
+    if (done) {
+        graph_free(&f->graph);
+        m->graph = to;
+    } else {
+        graph_free(&to);
+        m->graph = f->graph;
+    }
+    graph_init(&f->graph, m->kernels);
+    if (!code) code = name_taps(f, done ? map : NULL, ports, err);
+    if (!code) code = graph_compile(&m->graph, err);
+    if (!code && !done) code = foreign_find_ends(m, &m->graph, f->found.batch_first, file_bytes, &steps, err);
+    if (!code) code = describe_ports(f, err);
+    if (!code) code = choose_mode(f, steps, err);
+    mem_free(map);
+    mem_free(ports);
+    return code;
+}
+
+rnnd_code foreign_build(struct rnnd_model *m, struct checkpoint *ck, size_t file_bytes, rnnd_error *err)
+{
+    struct foreign f = {.m = m};
+    struct config *c = &m->config;
+    graph_init(&f.graph, m->kernels);
+    f.graph.tensors = true;
+    rnnd_code code = ck->format->lower(ck, c->json, &f.graph, &m->arena, &m->network, err);
+    f.known_inputs = m->network.input_count;
+    memcpy(f.known, m->network.inputs, sizeof f.known);
+    if (!code) code = keep_outputs(&f, err);
+    if (!code) code = configure_inputs(&f, err);
+    if (!code) code = assume_numbers(&f, err);
+    if (!code) code = graph_fold(&f.graph, ((size_t)16 << 20) + file_bytes, err);
+    for (size_t i = 0; i < f.graph.output_count && !code; i++)
+        f.outputs[i].value = f.graph.outputs[i];
+    if (!code) code = foreign_pair_states(m, &f.graph, err);
+    if (!code) code = keep_graph(&f, file_bytes, err);
+    graph_free(&f.graph);
+    return code;
+}
