@@ -170,6 +170,8 @@ static rnnd_code add_states(struct stack *s, bool after, rnnd_error *err)
 static rnnd_code add_outputs(struct stack *s, const struct json *list, struct network *net, rnnd_error *err)
 {
     rnnd_code code = need_list(list, "outputs", MAX_INPUTS, err);
+    net->taps = code ? NULL : arena_alloc(s->arena, MAX_INPUTS, sizeof *net->taps);
+    if (!code && !net->taps) code = fail_memory(err, MAX_INPUTS * sizeof *net->taps);
     for (const struct json *j = json_first(list); j && !code; j = json_next(j)) {
         const char *name = json_string(j);
         int value = name ? known_value(s->graph, name) : -1;
@@ -186,7 +188,9 @@ static rnnd_code add_outputs(struct stack *s, const struct json *list, struct ne
                            "graph: \"%.60s\" has one step only, so \"output\" must be \"last\"", own);
         if (!code && graph_add_output(s->graph, value)) code = fail_memory(err, sizeof(int));
         if (!code) network_add_output(net, own, stack_width(s, value));
+        if (!code) net->taps[net->tap_count++] = (struct network_tap){.name = own, .value = value};
     }
+    net->named_outputs = net->tap_count;
     return code;
 }
 

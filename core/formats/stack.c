@@ -325,6 +325,12 @@ static rnnd_code build_layers(struct stack *s, struct network *net, rnnd_error *
     if (s->output_last) code = last_of(s, last, &output, err);
     if (!code && graph_add_output(s->graph, output)) code = fail_memory(err, sizeof(int));
     network_add_output(net, last->name, stack_width(s, output));
+    net->taps = arena_alloc(s->arena, s->layer_count + 1, sizeof *net->taps);
+    if (!net->taps) return fail_memory(err, s->layer_count * sizeof *net->taps);
+    net->taps[net->tap_count++] = (struct network_tap){.name = last->name, .value = output};
+    net->named_outputs = 1;
+    for (size_t i = s->input_count; i + 1 < s->source_count; i++)
+        net->taps[net->tap_count++] = (struct network_tap){.name = s->sources[i].name, .value = s->sources[i].value};
     return code;
 }
 

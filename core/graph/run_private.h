@@ -25,8 +25,8 @@ struct graph_run {
 rnnd_code run_give_tensor(struct run_context *rc, struct tensor *t, enum dtype dtype, int rank, const size_t *dim,
                           rnnd_error *err);
 void run_free_extra(struct graph_run *run);
-/* graph_run() of a tensor graph: one sequence after the other, and where the graph is the function of one step, one step
- * after the other. */
+/* graph_run() of a tensor graph: one sequence after the other, and where the graph is the function of one step, one
+ * step after the other. */
 rnnd_code run_tensor_rows(struct graph_run *run, size_t T, size_t B, const float *const *inputs, float *const *outputs,
                           rnnd_error *err);
 

@@ -67,8 +67,8 @@ static rnnd_code gather_embedding(struct streamline *s, const struct graph_node 
         ids->rank == MAX_RANK)
         return streamline_refuse(s, n, "looks up something other than rows of a table");
     int inputs[2] = {ids->value, -1};
-    rnnd_code code = streamline_floats(s, v->name, 2, v->constant.dim[0], v->constant.dim[1], v->constant.data,
-                                       &inputs[1]);
+    rnnd_code code =
+        streamline_floats(s, v->name, 2, v->constant.dim[0], v->constant.dim[1], v->constant.data, &inputs[1]);
     struct view y = *ids;
     y.axis[y.rank++] = v->constant.dim[1] == 1 ? axis_one() : axis_of(ATOM_FEATURE, v->constant.dim[1], 1);
     if (!code) code = streamline_op(s, "embedding", n->name, inputs, 2, &y.value);
@@ -218,9 +218,8 @@ static rnnd_code split(struct streamline *s, const struct graph_node *n)
     }
     for (int i = 0; i < n->output_count; i++, at += sizes[i - 1]) {
         struct view y = source;
-        rnnd_code code = whole.number == 1 && sizes[i] == 1
-                             ? RNND_OK
-                             : slice_features(s, n, &source, axis, at, at + sizes[i], &y);
+        rnnd_code code =
+            whole.number == 1 && sizes[i] == 1 ? RNND_OK : slice_features(s, n, &source, axis, at, at + sizes[i], &y);
         if (code || s->refused) return code;
         if (streamline_output(s, n, i)) *streamline_output(s, n, i) = y;
     }

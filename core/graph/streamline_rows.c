@@ -192,8 +192,11 @@ static rnnd_code two(struct streamline *s, const struct graph_node *n)
     if (x->kind != VIEW_ROWS || y->kind != VIEW_ROWS || is(n, "Div") || !views_same_axes(x, y))
         return streamline_refuse(s, n, "combines values of different axes");
     struct view z = *x;
-    rnnd_code code = streamline_op(s, is(n, "Add") ? "add" : is(n, "Sub") ? "sub" : "mul", n->name,
-                                   (const int[]){x->value, y->value}, 2, &z.value);
+    rnnd_code code = streamline_op(s,
+                                   is(n, "Add")   ? "add"
+                                   : is(n, "Sub") ? "sub"
+                                                  : "mul",
+                                   n->name, (const int[]){x->value, y->value}, 2, &z.value);
     *streamline_output(s, n, 0) = z;
     return code;
 }
@@ -214,9 +217,18 @@ static bool find_function(const struct streamline *s, const struct graph_node *n
 {
     static const struct {
         const char *op, *name;
-    } plain[] = {{"Relu", "relu"},         {"Sigmoid", "sigmoid"},     {"Tanh", "tanh"}, {"Softplus", "softplus"},
-                 {"Softsign", "softsign"}, {"Exp", "exp"},             {"Abs", "abs"},   {"HardSwish", "hard_swish"},
-                 {"Mish", "mish"},         {"LeakyRelu", "leaky_relu"}, {"Elu", "elu"},  {"HardSigmoid", "hard_sigmoid_keras2"},
+    } plain[] = {{"Relu", "relu"},
+                 {"Sigmoid", "sigmoid"},
+                 {"Tanh", "tanh"},
+                 {"Softplus", "softplus"},
+                 {"Softsign", "softsign"},
+                 {"Exp", "exp"},
+                 {"Abs", "abs"},
+                 {"HardSwish", "hard_swish"},
+                 {"Mish", "mish"},
+                 {"LeakyRelu", "leaky_relu"},
+                 {"Elu", "elu"},
+                 {"HardSigmoid", "hard_sigmoid_keras2"},
                  {"ThresholdedRelu", "thresholded_relu"}};
     float low, high;
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {

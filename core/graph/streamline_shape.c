@@ -220,7 +220,7 @@ rnnd_code streamline_shape(struct streamline *s, const struct graph_node *n, boo
 {
     static const char *const on_rows[] = {"Transpose", "Squeeze", "Unsqueeze", "Reshape", "Flatten"};
     static rnnd_code (*const move[])(struct streamline *, const struct graph_node *) = {transpose, squeeze, unsqueeze,
-                                                                                       reshape, flatten};
+                                                                                        reshape, flatten};
     const struct view *x = streamline_view(s, n, 0);
     if (is(n, "ConstantOfShape")) return fill(s, n);
     if (!x) return *known = false, RNND_OK;

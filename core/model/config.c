@@ -18,7 +18,7 @@ static const rnnd_task task_ids[] = {RNND_RAW, RNND_TEXT, RNND_SERIES};
 static const char *const modes[] = {"carry", "sliding", NULL};
 static const char *const outputs[] = {"all", "last", NULL};
 
-static rnnd_code read_form(const struct options *o, struct config *c, rnnd_error *err)
+static rnnd_code read_form(const struct options *o, bool own_network, struct config *c, rnnd_error *err)
 {
     int64_t format;
     int task, mode, output;
@@ -35,6 +35,7 @@ static rnnd_code read_form(const struct options *o, struct config *c, rnnd_error
     c->task = task_ids[task];
     c->mode = mode ? RNND_SLIDING : RNND_CARRY;
     c->output_last = output == 1;
+    if (own_network) return option_size(o, "window", 0, MAX_WINDOW, 0, &c->window, err); /* the file may fix it */
     if (mode) return option_size(o, "window", 1, MAX_WINDOW, OPTION_REQUIRED, &c->window, err);
     return option_size(o, "window", 0, 0, 0, &c->window, err); /* a carried state has no window */
 }
@@ -96,7 +97,7 @@ static rnnd_code check_network(const struct json *json, bool own_network, rnnd_e
                        layers ? "layers" : "graph");
     if (!own_network && layers == graph)
         return fail_at(err, RNND_MISMATCH, "layers", "configuration: wanted either \"layers\" or \"graph\"");
-    if (json_get(json, "states") && !graph)
+    if (json_get(json, "states") && !graph && !own_network)
         return fail_at(err, RNND_MISMATCH, "states",
                        "configuration: \"states\" belongs to \"graph\"; layers have their own");
     return RNND_OK;
@@ -114,7 +115,7 @@ rnnd_code config_parse(const char *text, size_t bytes, bool own_network, struct 
     if (!json_is_object(json))
         code = fail(err, RNND_MISMATCH, "configuration: wanted an object, found %s", json_type_name(json));
     if (!code && !(out->text = arena_string(arena, text, bytes))) code = fail_memory(err, bytes);
-    if (!code) code = read_form(&o, out, err);
+    if (!code) code = read_form(&o, own_network, out, err);
     if (!code) code = read_words(&o, arena, out, err);
     if (!code) code = read_metrics(&o, arena, out, err);
     if (!code) code = read_golden(&o, arena, out, err);

@@ -5,10 +5,12 @@
 #include <xxhash.h>
 
 #include "core/base/error.h"
+#include "core/formats/format.h"
 #include "core/formats/json.h"
 #include "core/model/digest.h"
 
-rnnd_code model_digest(struct rnnd_model *m, const struct checkpoint *ck, rnnd_error *err)
+rnnd_code model_digest(struct rnnd_model *m, const struct checkpoint *ck, const void *file, size_t file_bytes,
+                       rnnd_error *err)
 {
     XXH3_state_t state;
     XXH128_canonical_t canonical;
@@ -24,6 +26,7 @@ rnnd_code model_digest(struct rnnd_model *m, const struct checkpoint *ck, rnnd_e
         XXH3_128bits_update(&state, shape, (size_t)(t->rank + 2) * sizeof *shape);
         XXH3_128bits_update(&state, t->raw, t->count * stored_types[t->stored].bytes);
     }
+    if (ck->own && ck->format->lower) XXH3_128bits_update(&state, file, file_bytes);
     XXH3_128bits_update(&state, text, strlen(text));
     mem_free(text);
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));

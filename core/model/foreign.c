@@ -6,8 +6,8 @@
 
 #include "core/base/error.h"
 #include "core/formats/options.h"
-#include "core/graph/fold.h"
 #include "core/graph/streamline.h"
+#include "core/model/assume.h"
 #include "core/ops/op.h"
 
 struct foreign {
@@ -35,7 +35,8 @@ static rnnd_code read_axes(const struct json *list, struct graph_port *p, const 
         int *axis = kind == 0 ? &p->batch_axis : kind == 1 ? &p->time_axis : NULL;
         if (kind < 0 || (axis && *axis >= 0))
             return fail_at(err, RNND_MISMATCH, "inputs",
-                           "input \"%.60s\": \"axes\" are \"batch\", \"time\" (once each at most) and \"feature\"", name);
+                           "input \"%.60s\": \"axes\" are \"batch\", \"time\" (once each at most) and \"feature\"",
+                           name);
         if (axis) *axis = at;
     }
     if (at != p->rank)
@@ -100,8 +101,8 @@ static rnnd_code configure_inputs(struct foreign *f, rnnd_error *err)
         if (axes) code = read_axes(axes, &g->input_ports[i], name, err);
         if (!code && value) {
             if (!json_is_number(value))
-                return fail_at(err, RNND_MISMATCH, "inputs", "input \"%.60s\": \"value\" must be a number, found %s", name,
-                               json_type_name(value));
+                return fail_at(err, RNND_MISMATCH, "inputs", "input \"%.60s\": \"value\" must be a number, found %s",
+                               name, json_type_name(value));
             code = bind(g, i, json_number(value), err);
         }
         if (code) return code;
@@ -117,8 +118,8 @@ static bool compared_with(const struct graph *g, int input, int64_t *number)
         const struct graph_node *n = &g->nodes[i];
         for (int k = 0; k < n->input_count; k++) {
             if (n->inputs[k] != input) continue;
-            const struct graph_value *other = n->input_count == 2 && n->inputs[1 - k] >= 0 ? &g->values[n->inputs[1 - k]]
-                                                                                          : NULL;
+            const struct graph_value *other =
+                n->input_count == 2 && n->inputs[1 - k] >= 0 ? &g->values[n->inputs[1 - k]] : NULL;
             if (strcmp(n->op->name, "Equal") != 0 || !other || !other->is_constant || other->dtype != DTYPE_I64 ||
                 tensor_count(&other->constant) != 1)
                 return false;
@@ -139,13 +140,14 @@ static rnnd_code assume_numbers(struct foreign *f, rnnd_error *err)
         if (g->input_count < 2 || p->dtype != DTYPE_I64 || p->rank > 1 || (p->rank == 1 && p->dim[0] > 1) ||
             !compared_with(g, g->inputs[i], &number))
             continue;
-        char text[256];
+        char text[384];
         snprintf(text, sizeof text, "input \"%.60s\" is always %lld, the number that the graph compares it with", name,
                  (long long)number);
         rnnd_code code = model_assume(f->m, text, err);
         if (!code) {
-            snprintf(text, sizeof text, "{\"name\": \"%.60s\", \"value\": %lld}", name, (long long)number);
-            code = model_side_input(f->m, text, err);
+            snprintf(text, sizeof text, "{\"format\": 1,\n \"inputs\": [{\"name\": \"%.60s\", \"value\": %lld}]}\n",
+                     name, (long long)number);
+            code = model_side_file(f->m, text, err);
         }
         if (!code) code = bind(g, i--, (double)number, err);
         if (code) return code;
@@ -316,7 +318,6 @@ rnnd_code foreign_build(struct rnnd_model *m, struct checkpoint *ck, size_t file
     if (!code) code = keep_outputs(&f, err);
     if (!code) code = configure_inputs(&f, err);
     if (!code) code = assume_numbers(&f, err);
-    if (!code) code = graph_fold(&f.graph, ((size_t)16 << 20) + file_bytes, err);
     for (size_t i = 0; i < f.graph.output_count && !code; i++)
         f.outputs[i].value = f.graph.outputs[i];
     if (!code) code = foreign_pair_states(m, &f.graph, err);

@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/model/foreign.h"
+#include "core/ops/op.h"
 
 struct trial { /* shapes of the outputs after a run with so many steps */
     size_t steps;
@@ -112,10 +113,10 @@ static const char *set_output(struct graph_port *p, const struct trial *a, const
     p->time_axis = b ? grown_axis(a, b, i) : -1;
     p->rank = a->rank[i];
     p->dtype = DTYPE_F32;
+    p->batch_axis = -1;
     if (p->time_axis == -2) return "an output's length is neither that of the input nor fixed";
     for (int k = 0; k < p->rank; k++)
         p->dim[k] = k == p->time_axis ? -1 : (int64_t)a->dim[i][k];
-    p->batch_axis = -1;
     if (batch >= 0 && batch < p->rank && batch != p->time_axis && p->dim[batch] == 1) p->batch_axis = batch;
     for (int k = 0; k < p->rank && p->batch_axis < 0 && batch >= 0; k++)
         if (k != p->time_axis && p->dim[k] == 1) p->batch_axis = k;
@@ -128,7 +129,7 @@ static const char *set_outputs(struct graph *g, const struct trial *a, const str
     size_t kept = 0;
     int batch = g->input_ports[0].batch_axis;
     for (size_t i = 0; i < g->output_count; i++) {
-        struct graph_port p;
+        struct graph_port p = {.rank = 0};
         const char *why = set_output(&p, a, b, i, batch);
         if (why && i == 0) return why;
         if (i == 0) g->output_last = !g->stepwise && p.time_axis < 0;

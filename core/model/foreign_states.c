@@ -27,11 +27,13 @@ static bool same_shape(const struct graph_port *a, const struct graph_port *b)
     return true;
 }
 
-/* "h0" and "hn", "state" and "stateN", "h_in" and "h_out", "lstm_h" and "lstm_h.1": alike but for what stands behind. */
+/* "h0" and "hn", "state" and "stateN", "h_in" and "h_out", "lstm_h" and "lstm_h.1": alike but for what stands behind.
+ */
 static bool related(const char *in, const char *out)
 {
-    static const char *const tails[] = {"_out", "_in", "_next", "_prev", "_new", "_old", "_init", "_initial", "out",
-                                        "in",   "next", "prev", "new", "n", "N", "0", "1", "t", "_", "."};
+    static const char *const tails[] = {"_out",     "_in", "_next", "_prev", "_new", "_old", "_init",
+                                        "_initial", "out", "in",    "next",  "prev", "new",  "n",
+                                        "N",        "0",   "1",     "t",     "_",    "."};
     char stem[2][64];
     const char *names[2] = {in, out};
     for (int k = 0; k < 2; k++) {
@@ -175,6 +177,7 @@ rnnd_code foreign_pair_states(struct rnnd_model *m, struct graph *g, rnnd_error 
         pair_by_look(&e);
     if (!code) code = make_states(&e, err);
     if (!code && (g->input_count == 0 || g->output_count == 0))
-        code = fail_at(err, RNND_MISMATCH, "states", "the graph has states and nothing else: wanted an input and an output");
+        code = fail_at(err, RNND_MISMATCH, "states",
+                       "the graph has states and nothing else: wanted an input and an output");
     return code;
 }

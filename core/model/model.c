@@ -13,6 +13,7 @@
 #include "core/formats/json.h"
 #include "core/model/config_merge.h"
 #include "core/model/digest.h"
+#include "core/model/foreign.h"
 #include "core/model/golden.h"
 
 #define MAX_FILE_BYTES ((size_t)16 << 30)
@@ -99,7 +100,8 @@ static rnnd_code describe(struct rnnd_model *m, const char *name, rnnd_error *er
     const struct config *c = &m->config;
     if (!c->name && !(info->name = arena_string(&m->arena, name, strlen(name)))) return fail_memory(err, strlen(name));
     if (c->name) info->name = c->name;
-    info->format = "rnnd-1";
+    info->format = m->format;
+    info->framework = m->network.framework ? m->network.framework : "";
     info->description = c->description;
     info->license = c->license;
     info->data = c->data;
@@ -120,15 +122,18 @@ static rnnd_code describe(struct rnnd_model *m, const char *name, rnnd_error *er
     info->parameters = m->graph.parameters;
     info->weight_bytes = m->graph.weight_bytes;
     info->tokenizer = info->frequency = "";
-    info->streamable = c->mode == RNND_SLIDING || m->graph.causal;
+    info->streamable = (c->mode == RNND_SLIDING || m->graph.causal) && !m->no_rows;
     info->not_streamable = "";
     describe_states(m);
     if (info->streamable) return RNND_OK;
     char why[256];
-    int n = snprintf(why, sizeof why,
-                     "layer \"%.80s\" %s, so no state can be carried; mode sliding with a window streams it",
-                     m->graph.not_causal, m->graph.not_causal_why);
-    info->not_streamable = arena_string(&m->arena, why, (size_t)n);
+    if (m->no_rows)
+        snprintf(why, sizeof why, "%.240s", m->no_rows);
+    else
+        snprintf(why, sizeof why,
+                 "layer \"%.80s\" %s, so no state can be carried; mode sliding with a window streams it",
+                 m->graph.not_causal, m->graph.not_causal_why);
+    info->not_streamable = arena_string(&m->arena, why, strlen(why));
     return info->not_streamable ? RNND_OK : fail_memory(err, sizeof why);
 }
 
@@ -145,11 +150,17 @@ static rnnd_code attach_task(struct rnnd_model *m, const struct task *const *tas
 static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct checkpoint *ck,
                        const struct task *const *tasks, rnnd_error *err)
 {
+    m->info.side_file = "";
     rnnd_code code = format_read(from->data, from->bytes, from->path, ck, err);
     if (!code) code = find_config(from, ck, &m->arena, &m->config, err);
-    if (!code) code = stack_build(m->config.json, ck, &m->graph, &m->arena, &m->network, err);
-    if (!code) code = model_digest(m, ck, err);
+    if (!code && ck->own && ck->format->lower)
+        code = foreign_build(m, ck, from->bytes, err);
+    else if (!code)
+        code = stack_build(m->config.json, ck, &m->graph, &m->arena, &m->network, err);
+    if (!code) code = model_digest(m, ck, from->data, from->bytes, err);
     if (code) return code;
+    m->format = strcmp(ck->format->name, "safetensors") == 0 ? "rnnd-1" : ck->format->name;
+    m->info.unconfirmed = m->info.assumption_count && !(from->options && from->options->accept_guesses);
     config_free(&m->config); /* the document; what was read of it lives in the arena */
     code = describe(m, from->name, err);
     if (!code) code = attach_task(m, tasks, err);

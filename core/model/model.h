@@ -17,6 +17,8 @@ struct rnnd_model {
     const struct task *task;
     void *task_data;             /* the task's own tables, made by its attach */
     size_t network_inputs, network_outputs; /* floats of one step's row */
+    const char *format;          /* of the file, as info.format */
+    const char *no_rows;         /* why its ends cannot be laid out as rows of steps, or NULL; whole tensors do */
     unsigned char digest[16];    /* XXH3-128 over tensors and canonical configuration */
     size_t network_state;        /* floats of all graph states */
     /* one state's bytes: header | recurrent states (or the ring of a sliding model) | the task's part */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/model/assume.h"
 #include "core/model/workspace.h"
 
 /* A sliding pass reruns whole windows: so many rows of inputs at once keep its scratch small. No answer depends on it.
@@ -168,6 +169,8 @@ rnnd_code rnnd_step(rnnd_workspace *ws, rnnd_step_row *rows, size_t n, rnnd_erro
 {
     const rnnd_model *m = ws->model;
     rnnd_error first = {.code = RNND_OK};
+    rnnd_code confirmed = model_check_confirmed(m, err);
+    if (confirmed) return confirmed;
     if (!m->info.streamable)
         return fail(err, RNND_UNSUPPORTED, "model %.80s cannot be stepped: %s", m->info.name, m->info.not_streamable);
     for (size_t at = 0; at < n;) {

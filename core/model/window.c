@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/model/assume.h"
 #include "core/model/workspace.h"
 
 /* Rows of one pass. Networks that carry state are run in pieces of time, which keeps the scratch small and changes no
@@ -107,7 +108,10 @@ rnnd_code rnnd_run_window(rnnd_workspace *ws, const rnnd_window *w, rnnd_error *
 {
     const rnnd_model *m = ws->model;
     struct plan p = {0};
-    rnnd_code code = check(m, w, err);
+    rnnd_code code = model_check_confirmed(m, err);
+    if (!code && m->no_rows)
+        code = fail(err, RNND_UNSUPPORTED, "model %.80s cannot be run on rows of steps: %.200s", m->info.name, m->no_rows);
+    if (!code) code = check(m, w, err);
     if (code) return code;
     size_t most = m->graph.causal ? 64 : w->steps >= PASS_ROWS ? 1 : PASS_ROWS / w->steps;
     p.rows = w->batch < most ? w->batch : most;
