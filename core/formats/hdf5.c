@@ -22,7 +22,8 @@ rnnd_code h5_damaged(const char *what, uint64_t address, rnnd_error *err)
 rnnd_code h5_work(struct h5 *f, uint64_t n, rnnd_error *err)
 {
     if (n > f->work)
-        return fail(err, RNND_CORRUPT, "HDF5: reading it goes on and on: structures of its %zu bytes are met again and again",
+        return fail(err, RNND_CORRUPT,
+                    "HDF5: reading it goes on and on: structures of its %zu bytes are met again and again",
                     f->file.size);
     f->work -= n;
     return RNND_OK;

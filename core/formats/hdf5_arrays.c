@@ -7,8 +7,9 @@
  *   extensible array: "EAHD", version, client, bytes of an element, bits of an index, elements in the index block, in
  *     the least data block, least pointers in a secondary block, bits of a page, 6 sizes, address of "EAIB", version,
  *     client, head, elements, addresses of data blocks, of secondary blocks. Secondary block u ("EASB", version,
- *     client, head, offset, bits of written pages, addresses) is of 2^(u/2) data blocks ("EADB", version, client, head,
- *     offset, elements; or a checksum, then pages) of 2^((u+1)/2) times the least; the first few have no block of their own
+ *     client, head, offset, written pages, addresses) is of 2^(u/2) data blocks ("EADB", version, client, head,
+ *     offset, elements; or a checksum, then pages) of 2^((u+1)/2) times the least; the first few have no block of
+ *     their own
  */
 #include "core/formats/hdf5_internal.h"
 
