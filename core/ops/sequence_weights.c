@@ -105,9 +105,9 @@ static void reorder(float *to, const float *from, const size_t *order, size_t ga
 
 struct source { const float *w, *r, *b, *p; }; /* one direction's part of the constants */
 
-/* Copies in our order into one block, which is the caller's to free, and prepares the cell from it. */
-static rnnd_code build_cell(const struct graph *g, const struct source *from, struct cell_spec *s, struct cell **out,
-                            rnnd_error *err)
+/* Copies in our order into one block, and hands the whole on. */
+static rnnd_code hand_on(const struct source *from, struct cell_spec *s, size_t direction,
+                         const struct sequence_use *use, rnnd_error *err)
 {
     size_t gates = gates_of[s->kind], H = s->hidden, w = gates * H * s->inputs, r = gates * H * H, b = gates * H;
     float *block = mem_alloc(w + r + 2 * b + 3 * H, sizeof *block);
@@ -127,7 +127,7 @@ static rnnd_code build_cell(const struct graph *g, const struct source *from, st
         s->peephole = block + w + r + 2 * b;
         reorder(block + w + r + 2 * b, from->p, peephole_from, 3, H);
     }
-    rnnd_code code = cell_prepare(s, g->kernels, out, err);
+    rnnd_code code = use->use(use->context, direction, s, err);
     mem_free(block);
     return code;
 }
@@ -194,8 +194,8 @@ static rnnd_code read_lists(const struct graph_node *n, const struct sequence_no
                    n->op->name, wanted, l->count);
 }
 
-rnnd_code sequence_read(const struct graph *g, const struct graph_node *n, enum cell_kind kind,
-                        struct sequence_node *out, rnnd_error *err)
+rnnd_code sequence_each(const struct graph *g, const struct graph_node *n, enum cell_kind kind,
+                        const struct sequence_use *use, struct sequence_node *out, rnnd_error *err)
 {
     struct act_lists lists;
     struct source all = {NULL, NULL, NULL, NULL};
@@ -217,7 +217,25 @@ rnnd_code sequence_read(const struct graph *g, const struct graph_node *n, enum 
         s.coupled_forget = kind == CELL_LSTM && op_int(n, "input_forget", 0) != 0;
         s.reset_before = kind == CELL_GRU && op_int(n, "linear_before_reset", 0) == 0;
         code = read_acts(n, &lists, &s, err);
-        if (!code) code = build_cell(g, &from, &s, &out->cell[d], err);
+        if (!code) code = hand_on(&from, &s, d, use, err);
     }
     return code;
+}
+
+struct preparing {
+    const struct graph *g;
+    struct sequence_node *out;
+};
+
+static rnnd_code prepare_cell(void *context, size_t direction, const struct cell_spec *spec, rnnd_error *err)
+{
+    struct preparing *p = context;
+    return cell_prepare(spec, p->g->kernels, &p->out->cell[direction], err);
+}
+
+rnnd_code sequence_read(const struct graph *g, const struct graph_node *n, enum cell_kind kind,
+                        struct sequence_node *out, rnnd_error *err)
+{
+    struct preparing p = {g, out};
+    return sequence_each(g, n, kind, &(struct sequence_use){prepare_cell, &p}, out, err);
 }

@@ -16,6 +16,13 @@ struct sequence_node { /* one node, ready to run */
     struct cell *cell[2];
 };
 
+/* What a node says of one direction: weights in our order, borrowed while `use` runs. */
+struct sequence_use {
+    rnnd_code (*use)(void *context, size_t direction, const struct cell_spec *spec, rnnd_error *err);
+    void *context;
+};
+rnnd_code sequence_each(const struct graph *g, const struct graph_node *n, enum cell_kind kind,
+                        const struct sequence_use *use, struct sequence_node *out, rnnd_error *err);
 /* Reads attributes and constants of the node and prepares its cells: W [D][G*H][I], R [D][G*H][H], B [D][2*G*H],
  * P [D][3*H], gates in ONNX's order. On failure what is there already is still the caller's to free. */
 rnnd_code sequence_read(const struct graph *g, const struct graph_node *n, enum cell_kind kind,
