@@ -176,6 +176,56 @@ bool dims_next(int rank, const size_t *dim, size_t *index)
     return false;
 }
 
+static void copy_row(size_t bytes, size_t n, const char *from, ptrdiff_t step, char *to)
+{
+    if (step == 1) {
+        memcpy(to, from, n * bytes);
+        return;
+    }
+    for (size_t i = 0; i < n; i++, from += step * (ptrdiff_t)bytes, to += bytes) {
+        if (bytes == 4)
+            memcpy(to, from, 4);
+        else if (bytes == 8)
+            memcpy(to, from, 8);
+        else
+            memcpy(to, from, bytes);
+    }
+}
+
+void dims_copy(size_t element_bytes, int rank, const size_t *dim, const void *from, const ptrdiff_t *step, void *to)
+{
+    size_t extent[2 * MAX_RANK], index[2 * MAX_RANK] = {0};
+    ptrdiff_t stride[2 * MAX_RANK], bytes = (ptrdiff_t)element_bytes;
+    int axes = 0; /* those longer than 1; two that run on without a break are one */
+    for (int i = 0; i < rank; i++) {
+        if (dim[i] == 0) return;
+        if (dim[i] == 1) continue;
+        if (axes && stride[axes - 1] == step[i] * (ptrdiff_t)dim[i]) {
+            extent[axes - 1] *= dim[i];
+        } else {
+            extent[axes++] = dim[i];
+        }
+        stride[axes - 1] = step[i];
+    }
+    if (axes == 0) {
+        memcpy(to, from, element_bytes);
+        return;
+    }
+    const char *at = from;
+    size_t width = extent[--axes];
+    for (char *out = to;; out += width * element_bytes) {
+        copy_row(element_bytes, width, at, stride[axes], out);
+        int i = axes;
+        while (i-- > 0) {
+            at += stride[i] * bytes;
+            if (++index[i] < extent[i]) break;
+            at -= stride[i] * bytes * (ptrdiff_t)extent[i];
+            index[i] = 0;
+        }
+        if (i < 0) return;
+    }
+}
+
 const char *dims_text(int rank, const size_t *dim, char *buf, size_t cap)
 {
     size_t at = (size_t)snprintf(buf, cap, "[");

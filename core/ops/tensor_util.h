@@ -45,6 +45,9 @@ size_t dims_product(const size_t *dim, int from, int to);
 void dims_strides(int rank, const size_t *dim, size_t *stride);
 /* The next index in row-major order of [rank] dims; false once all have been (index is then all zeros again). */
 bool dims_next(int rank, const size_t *dim, size_t *index);
+/* A tensor of these dims (rank at most 2 * MAX_RANK) written row-major to `to`: the element at an index comes from
+ * `from` + the sum of index * step elements; steps may be 0 or negative. */
+void dims_copy(size_t element_bytes, int rank, const size_t *dim, const void *from, const ptrdiff_t *step, void *to);
 /* "[2, 3]" for sentences; returns buf. */
 const char *dims_text(int rank, const size_t *dim, char *buf, size_t cap);
 

@@ -98,4 +98,133 @@ await v.add('CastLike', { name: 'to_int', in: [f([8], casts), i([1])] });
 await v.add('CastLike', { name: 'to_bool', in: [i([3], [0, 2, -1]), b([1])] });
 await v.add('CastLike', { name: 'to_float', in: [i([3], [0, 2, -1]), f([])] });
 
+// ---- layout ----
+for (const [dims, perm] of [[[2, 3]], [[2, 3, 4], [1, 0, 2]], [[2, 3, 4], [2, 0, 1]], [[2, 3, 4], [0, 2, 1]], [[4]], [[]], [[2, 1, 3, 2], [3, 1, 0, 2]], [[2, 3, 2, 2, 2], [4, 3, 2, 1, 0]], [[0, 3], [1, 0]]])
+  await v.add('Transpose', { attrs: perm ? { perm } : {}, in: [f(dims)] });
+await v.add('Transpose', { name: 'int', in: [i([3, 4])] });
+await v.add('Transpose', { name: 'bool', attrs: { perm: [1, 0] }, in: [b([3, 4])] });
+for (const [dims, to] of [[[2, 3, 4], [6, 4]], [[2, 3, 4], [-1, 2]], [[2, 3, 4], [0, -1]], [[2, 3, 4], [4, 0, 2]], [[1], []], [[], [1, 1]], [[0, 3], [0, 1, 3]], [[2, 3], [1, 2, 1, 3, 1]]])
+  await v.add('Reshape', { in: [f(dims), i([to.length], to)] });
+await v.add('Reshape', { name: 'allowzero', attrs: { allowzero: 1 }, in: [f([2, 0]), i([3], [0, 4, 5])] });
+await v.add('Reshape', { name: 'int', in: [i([6]), i([2], [2, 3])] });
+for (const axis of [0, 1, 2, 3, -1]) await v.add('Flatten', { attrs: { axis }, in: [f([2, 3, 4])] });
+await v.add('Flatten', { name: 'default', in: [f([5])] });
+await v.add('Squeeze', { name: 'all', in: [f([1, 3, 1, 2])] });
+await v.add('Squeeze', { in: [f([1, 3, 1, 2]), i([1], [2])] });
+await v.add('Squeeze', { in: [i([1, 3, 1, 2]), i([2], [-2, 0])] });
+for (const axes of [[0], [3], [-1], [0, 2, 5], [1, -1]]) await v.add('Unsqueeze', { in: [f([2, 3, 2].slice(0, 3)), i([axes.length], axes)] });
+await v.add('Unsqueeze', { name: 'scalar', in: [f([]), i([1], [0])] });
+for (const axis of [0, 1, -1, -3]) {
+  const shape = (n) => [2, 3, 2].map((d, k) => (k === (axis + 3) % 3 ? n : d));
+  await v.add('Concat', { attrs: { axis }, in: [f(shape(2)), f(shape(1)), f(shape(0)), f(shape(3))] });
+}
+await v.add('Concat', { name: 'one', attrs: { axis: 0 }, in: [f([2])] });
+await v.add('Concat', { name: 'int', attrs: { axis: 0 }, in: [i([2]), i([3])] });
+await v.add('Concat', { name: 'bool', attrs: { axis: 1 }, in: [b([2, 2]), b([2, 1])] });
+await v.add('Split', { name: 'lengths', attrs: { axis: 1 }, out: 3, in: [f([2, 6, 2]), i([3], [1, 3, 2])] });
+await v.add('Split', { name: 'zero', attrs: { axis: -1 }, out: 2, in: [i([2, 3]), i([2], [0, 3])] });
+await v.add('Split', { name: 'number', attrs: { axis: 0, num_outputs: 3 }, out: 3, in: [f([6, 2])] });
+await v.add('Split', { name: 'uneven', attrs: { axis: 0, num_outputs: 3 }, out: 3, in: [f([7, 2])] });
+await v.add('Split', { name: 'one_unwanted', attrs: { axis: 1 }, out: [true, false, true], in: [f([2, 6]), i([3], [2, 2, 2])] });
+const least = -9223372036854775808n, most = 9223372036854775807n;
+for (const [starts, ends, axes, steps] of [
+  [[0, 1], [2, 3]], [[1], [most], [1]], [[-2], [most], [-1]], [[0, 0, 1], [2, -1, 4], [0, 1, 2], [1, 1, 2]], [[most], [least], [0], [-1]],
+  [[-1], [least], [2], [-1]], [[3], [0], [2], [-2]], [[-100], [100], [1], [1]], [[2], [1], [0]], [[1, 4], [0, -5], [1, 2], [-1, -3]], [[0], [most], [2], [most]],
+  [[-1], [least], [0], [least]], [[100], [least], [1], [-1]], [[-100], [least], [1], [-1]]]) {
+  const list = (a) => (a ? i([a.length], a) : null), inputs = [f([3, 3, 5]), list(starts), list(ends), list(axes), list(steps)];
+  while (!inputs[inputs.length - 1]) inputs.pop();
+  await v.add('Slice', { in: inputs });
+}
+await v.add('Slice', { name: 'no_axes', in: [i([6]), i([1], [5]), i([1], [0]), null, i([1], [-2])] });
+await v.add('Slice', { name: 'empty', in: [f([0, 3]), i([1], [0]), i([1], [5]), i([1], [0])] });
+
+// ---- shapes, filling ----
+for (const attrs of [{}, { start: 1 }, { end: -1 }, { start: -2, end: 3 }, { start: 2, end: 1 }, { start: -9, end: 9 }]) await v.add('Shape', { attrs, in: [f([2, 3, 4])] });
+await v.add('Shape', { name: 'scalar', in: [f([])] });
+await v.add('Size', { in: [f([2, 3, 4])] });
+await v.add('Size', { name: 'scalar', in: [i([])] });
+for (const [dims, to] of [[[3, 1], [2, 1, 4]], [[3], [3]], [[1], [2, 2]], [[], [2, 3]], [[2, 3, 4], [1]], [[1, 3, 1], [2, 3, 2]], [[3, 1], [0]], [[1, 2], [0, 2]]])
+  if (!(to[0] === 0 && dims[1] === 1)) await v.add('Expand', { in: [f(dims), i([to.length], to)] });
+await v.add('Expand', { name: 'int', in: [i([2, 1]), i([2], [2, 3])] });
+await v.add('Expand', { name: 'bool', in: [b([1, 3]), i([2], [2, 3])] });
+for (const [dims, n] of [[[2], [3]], [[2, 3], [2, 2]], [[2, 1, 3], [1, 4, 2]], [[2, 3], [1, 1]], [[2, 3], [0, 2]]]) await v.add('Tile', { in: [f(dims), i([n.length], n)] });
+await v.add('Tile', { name: 'int', in: [i([2, 2, 2]), i([3], [2, 1, 3])] });
+await v.add('ConstantOfShape', { name: 'zeros', in: [i([2], [2, 3])] });
+await v.add('ConstantOfShape', { name: 'float', in: [i([2], [2, 3])], value: f([1], [1.5]) });
+await v.add('ConstantOfShape', { name: 'int', in: [i([1], [4])], value: i([1], [-7]) });
+await v.add('ConstantOfShape', { name: 'bool', in: [i([1], [3])], value: b([1], [1]) });
+await v.add('ConstantOfShape', { name: 'scalar', in: [i([0], [])], value: i([1], [5]) });
+await v.add('ConstantOfShape', { name: 'empty', in: [i([2], [0, 3])] });
+for (const [a, z, s] of [[0, 5, 1], [5, 0, -2], [0, 5, 2], [3, 3, 1], [0, 5, -1], [-3, 4, 3]]) await v.add('Range', { in: [i([], [a]), i([], [z]), i([], [s])] });
+for (const [a, z, s] of [[0, 2, 0.5], [1, -1, -0.3], [0, 1, 2], [2, 1, 1]]) await v.add('Range', { name: 'float_' + v.cases, tol: 1e-6, in: [f([], [a]), f([], [z]), f([], [s])] });
+for (const axis of [-1, 0, 1]) await v.add('OneHot', { attrs: { axis }, in: [i([2, 3], [0, 2, -1, 5, -4, 1]), i([], [4]), f([2], [-1, 2])] });
+await v.add('OneHot', { name: 'int', in: [i([3], [1, 0, 2]), i([1], [3]), i([2], [0, 1])] });
+await v.add('OneHot', { name: 'float_indices', in: [f([3], [1, 0, 2]), f([1], [3]), f([2], [0, 1])] });
+for (const mode of ['constant', 'reflect', 'edge'])
+  for (const pads of [[0, 1, 0, 2], [2, 0, 1, 3], [-1, 0, 0, -2], [-1, 2, 1, -1]])
+    await v.add('Pad', { name: `${mode}_${v.cases}`, attrs: { mode }, in: [f([3, 4]), i([4], pads), ...(mode === 'constant' ? [f([], [0.5])] : [])] });
+await v.add('Pad', { name: 'zeros', in: [f([2, 2]), i([4], [1, 0, 0, 1])] });
+await v.add('Pad', { name: 'axes', in: [f([2, 2, 3]), i([4], [1, 0, 0, 2]), f([], [9]), i([2], [-1, 0])] });
+await v.add('Pad', { name: 'wrap', opset: 19, attrs: { mode: 'wrap' }, in: [f([3, 2]), i([4], [2, 1, 1, 3])] });
+await v.add('Pad', { name: 'int', in: [i([3]), i([2], [1, 1]), i([], [7])] });
+await v.add('Pad', { name: 'rank_3_edge', attrs: { mode: 'edge' }, in: [f([2, 3, 2]), i([6], [1, 0, 2, 0, 1, 1])] });
+
+// ---- picking and putting ----
+const picks = (dims, n) => i(dims, () => below(2 * n) - n);
+for (const axis of [0, 1, 2, -1]) for (const q of [[], [2], [2, 2]]) await v.add('Gather', { attrs: { axis }, in: [f([3, 3, 3]), picks(q, 3)] });
+await v.add('Gather', { name: 'int', in: [i([5]), picks([2], 5)] });
+await v.add('Gather', { name: 'bool', attrs: { axis: 1 }, in: [b([2, 5]), picks([3], 5)] });
+await v.add('Gather', { name: 'none', in: [f([3, 2]), i([0], [])] });
+for (const axis of [0, 1, -1]) await v.add('GatherElements', { attrs: { axis }, in: [f([3, 3]), picks([2, 3], 3)] });
+await v.add('GatherElements', { name: 'int', attrs: { axis: 1 }, in: [i([2, 2, 3]), picks([2, 4, 3], 2)] });
+await v.add('GatherND', { in: [f([3, 4]), i([2, 2], [0, 1, 2, -1])] });
+await v.add('GatherND', { in: [f([3, 4]), i([2, 1], [2, 0])] });
+await v.add('GatherND', { in: [i([2, 3, 2]), i([2, 1, 2], [0, 1, 1, -3])] });
+await v.add('GatherND', { name: 'batch', attrs: { batch_dims: 1 }, in: [f([2, 3, 2]), i([2, 2, 1], [0, 1, 2, -1])] });
+await v.add('GatherND', { name: 'batch_2', attrs: { batch_dims: 2 }, in: [f([2, 2, 3]), i([2, 2, 1], [0, 1, 2, -1])] });
+for (const reduction of ['none', 'add', 'mul', 'max', 'min']) {
+  await v.add('ScatterElements', { name: reduction, attrs: { axis: 1, reduction }, in: [f([3, 4]), i([2, 3], [0, -1, 2, 1, 3, 0]), f([2, 3])] });
+  await v.add('ScatterND', { name: reduction, attrs: { reduction }, in: [f([4, 3]), i([2, 2], [0, 1, 3, -1]), f([2])] });
+}
+await v.add('ScatterElements', { name: 'twice', attrs: { reduction: 'add' }, in: [f([3]), i([4], [0, 0, 1, 0]), f([4])] });
+await v.add('ScatterElements', { name: 'int', in: [i([3, 2]), i([1, 2], [2, 0]), i([1, 2])] });
+await v.add('ScatterND', { name: 'rows', in: [f([4, 2, 2]), i([2, 1], [3, 0]), f([2, 2, 2])] });
+await v.add('ScatterND', { name: 'bool', in: [b([4]), i([2, 1], [1, 3]), b([2])] });
+await v.add('NonZero', { in: [f([2, 4], [0, 1, 0, 2, 3, 0, 0, -1])] });
+await v.add('NonZero', { name: 'bool', in: [b([2, 2, 3])] });
+await v.add('NonZero', { name: 'none', in: [i([2, 2], [0, 0, 0, 0])] });
+await v.add('NonZero', { name: 'scalar', in: [f([], [2])] });
+for (const [axis, n] of [[0, 3], [1, 2], [-1, 4]]) await v.add('Compress', { attrs: { axis }, in: [f([3, 2, 4]), b([n])] });
+await v.add('Compress', { name: 'flat', in: [f([2, 3]), b([5], [0, 1, 0, 1, 1])] });
+
+// ---- order ----
+for (const attrs of [{}, { exclusive: 1 }, { reverse: 1 }, { exclusive: 1, reverse: 1 }]) for (const axis of [0, -1]) await v.add('CumSum', { tol: t, attrs, in: [f([3, 2, 4]), i([], [axis])] });
+await v.add('CumSum', { name: 'int', in: [i([2, 4]), i([], [1])] });
+for (const [axis, k] of [[-1, 3], [0, 2], [1, 1]]) for (const largest of [1, 0]) await v.add('TopK', { attrs: { axis, largest }, out: 2, in: [f([3, 4, 5]), i([1], [k])] });
+await v.add('TopK', { name: 'ties', out: 2, in: [f([8], [1, 3, 3, 2, 3, 1, 2, 3]), i([1], [6])] });
+await v.add('TopK', { name: 'all_int', out: 2, in: [i([2, 9]), i([1], [9])] });
+await v.add('TopK', { name: 'places_only', out: [false, true], in: [f([4, 6]), i([1], [2])] });
+await v.add('TopK', { name: 'none', out: 2, in: [f([2, 3]), i([1], [0])] });
+await v.add('ReverseSequence', { in: [f([4, 3, 2]), i([3], [4, 2, 1])] });
+await v.add('ReverseSequence', { name: 'batch_first', attrs: { batch_axis: 0, time_axis: 1 }, in: [i([3, 4]), i([3], [1, 4, 3])] });
+for (const upper of [1, 0]) for (const k of [null, 1, -1, 5]) await v.add('Trilu', { attrs: { upper }, in: k === null ? [f([2, 3, 4])] : [f([3, 4]), i([], [k])] });
+await v.add('Trilu', { name: 'int', in: [i([4, 2])] });
+
+// ---- reducing ----
+const positive = (k) => 0.2 + (k * 7 % 11) / 4;
+for (const op of ['Sum', 'Mean', 'Max', 'Min', 'Prod', 'L1', 'L2', 'SumSquare', 'LogSum', 'LogSumExp']) {
+  const data = op === 'LogSum' ? positive : undefined;
+  for (const [dims, axes, keepdims] of [[[2, 3, 4], [1], 1], [[2, 3, 4], [0, 2], 0], [[2, 3, 4], [-1], 0], [[2, 3, 4], null, 1], [[3, 2, 2, 3], [1, 2], 1], [[], null, 0]])
+    await v.add('Reduce' + op, { tol: t, attrs: { keepdims }, in: [f(dims, data), ...(axes ? [i([axes.length], axes)] : [])] });
+  await v.add('Reduce' + op, { name: 'noop', tol: t, attrs: { noop_with_empty_axes: 1 }, in: [f([2, 3], positive), i([0], [])] });
+}
+for (const op of ['Sum', 'Max', 'Min', 'Prod', 'Mean', 'L1', 'SumSquare']) if (!['L1', 'SumSquare', 'Mean'].includes(op)) await v.add('Reduce' + op, { name: 'int', in: [i([2, 3, 2]), i([1], [1])] });
+await v.add('ReduceSum', { name: 'of_nothing', in: [f([2, 0]), i([1], [1])] });
+await v.add('ReduceLogSumExp', { name: 'large', tol: t, in: [f([2, 2], [1000, 999, -1000, -1001]), i([1], [1])] });
+for (const op of ['ArgMax', 'ArgMin']) {
+  for (const [axis, keepdims] of [[0, 1], [1, 0], [-1, 1]]) await v.add(op, { attrs: { axis, keepdims }, in: [f([3, 4, 3])] });
+  for (const select_last_index of [0, 1]) await v.add(op, { name: 'ties_' + select_last_index, attrs: { axis: 1, select_last_index }, in: [f([2, 5], [1, 2, 2, 1, 2, 0, 0, 3, 0, 3])] });
+  await v.add(op, { name: 'int', in: [i([4, 3])] });
+}
+
 v.write();
