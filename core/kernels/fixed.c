@@ -130,8 +130,8 @@ double fixed_pow(double x, double y)
 }
 
 /* |x| <= 1: 2/sqrt(pi) sum of (-1)^n x^(2n+1) / (n! (2n+1)), to x^25 (remainder 6e-12). Beyond, 1 - erfc(|x|) with
- * erfc(z) = exp(-z^2) t P(t), t = 2 / (2 + z): P is the minimax fit of vec_gelu (vec_math.h), relative error 4.4e-8. From
- * 4 on the nearest float is 1. */
+ * erfc(z) = exp(-z^2) t P(t), t = 2 / (2 + z): P is the minimax fit of vec_gelu (vec_math.h), relative error 4.4e-8.
+ * From 4 on the nearest float is 1. */
 double fixed_erf(double x)
 {
     static const double series[] = {1.0,         -1.0 / 3,     1.0 / 10,      -1.0 / 42,      1.0 / 216,

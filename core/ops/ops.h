@@ -14,7 +14,8 @@ extern const struct op op_activation, op_softmax, op_log_softmax, op_layer_norm,
 extern const struct op op_add, op_sub, op_mul;                                                   /* rowwise.c */
 extern const struct op op_concat, op_slice, op_last, op_as_step, op_reverse, op_identity;        /* shape.c */
 
-/* Tensor operators, named and defined as in ONNX opset 18; one NULL-terminated list a file. */
+/* Tensor operators, named and defined as in ONNX opset 18; one NULL-terminated list a file. ConstantOfShape takes its
+ * value as a second input of one element or as an attribute: a number, or ATTR_POINTER to such a struct tensor. */
 extern const struct op *const ops_elementwise[]; /* elementwise.c: Add ... Pow, Max, Mean, with broadcasting */
 extern const struct op *const ops_functions[];   /* functions.c: Relu ... Erf, Clip, Identity, Dropout */
 extern const struct op *const ops_compare[];     /* compare.c: Equal ..., And, Where, Cast */
