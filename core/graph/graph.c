@@ -69,7 +69,7 @@ int graph_constant(struct graph *g, const char *name, enum dtype dtype, int rank
     if (v < 0) return -1;
     void *copy = mem_aligned(bytes ? bytes : 1);
     if (!copy) return -1;
-    if (bytes) memcpy(copy, data, bytes);
+    if (bytes && data) memcpy(copy, data, bytes);
     struct graph_value *value = &g->values[v];
     value->is_constant = true;
     value->dtype = value->constant.dtype = dtype;

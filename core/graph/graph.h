@@ -96,7 +96,7 @@ struct graph {
 void graph_init(struct graph *g, const struct kernels *kernels);
 void graph_free(struct graph *g);
 int graph_value(struct graph *g, const char *name);
-/* Copies the data. */
+/* Copies the data; NULL: zeros, for the caller to fill. */
 int graph_constant(struct graph *g, const char *name, enum dtype dtype, int rank, const size_t *dim, const void *data);
 struct graph_node *graph_node(struct graph *g, const struct op *op, const char *name, int input_count,
                               int output_count);
