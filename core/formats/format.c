@@ -3,6 +3,7 @@
 
 #include "core/base/error.h"
 #include "core/formats/format.h"
+#include "core/formats/onnx.h"
 #include "core/formats/rtjson.h"
 #include "core/formats/safetensors.h"
 #include "core/formats/torch.h"
@@ -15,6 +16,7 @@ static const struct format formats[] = {
     {"nam", nam_probe, nam_read, NULL},
     {"torch-json", torch_json_probe, torch_json_read, NULL},
     {"ml5", ml5_probe, ml5_read, NULL},
+    {"onnx", onnx_probe, onnx_read, onnx_lower},
 };
 
 static const struct { /* files people try, by their first bytes, and the way from there */
@@ -26,7 +28,6 @@ static const struct { /* files people try, by their first bytes, and the way fro
     {"\x89HDF\r\n\x1a\n", 8, "an HDF5 file (Keras .h5): save its weights as safetensors with a configuration"},
     {"PK\x03\x04", 4, "a zip file (.keras, .pt, .npz): save its weights as safetensors with a configuration; "
      "models/rnnd_export.py does so for a PyTorch module"},
-    {"\x08", 1, "perhaps an ONNX file: save its weights as safetensors with a configuration"},
     {"\x1f\x8b", 2, "a gzip file: unpack it first"},
     {"{", 1, "a JSON file of no kind that is read (RTNeural, NAM, guitar amplifiers, ml5, state dicts)"},
 };

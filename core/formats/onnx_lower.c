@@ -102,6 +102,12 @@ static rnnd_code add_output(struct lowering *l, const struct onnx_scope *s, cons
     rnnd_code code = lower_value(l, s, p->name, "the graph's outputs", &v);
     if (code) return code;
     if (s->body) return push_body(l, &s->body->outputs, &s->body->output_count, v);
+    if (!onnx_is(p->name, l->g->values[v].name)) { /* what a function answers has a name of the function's */
+        v = lower_extra(l, s, "Identity", l->g->values[v].name, "output", &v, 1, NULL, 0);
+        if (v < 0) return l->err->code;
+        l->g->values[v].name = arena_string(&l->g->arena, (const char *)p->name.data, p->name.size);
+        if (!l->g->values[v].name) return fail_memory(l->err, p->name.size);
+    }
     code = add_port(l, &l->g->output_ports, l->g->output_count, &p->port);
     if (!code && graph_add_output(l->g, v)) code = fail_memory(l->err, sizeof v);
     return code;

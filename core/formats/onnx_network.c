@@ -33,14 +33,19 @@ static rnnd_code fill_port(struct lowering *l, struct arena *arena, int value, c
 static rnnd_code fill_ports(struct lowering *l, struct arena *arena, struct network *net)
 {
     struct graph *g = l->g;
-    if (g->input_count > MAX_INPUTS)
-        return fail(l->err, RNND_UNSUPPORTED, "the model has %zu inputs, at most %d are fed", g->input_count,
-                    MAX_INPUTS);
-    rnnd_code code = fill_port(l, arena, g->outputs[0], &g->output_ports[0], &net->output);
+    rnnd_code code = RNND_OK;
+    if (g->input_count > MAX_INPUTS || g->output_count > MAX_INPUTS)
+        return fail(l->err, RNND_UNSUPPORTED, "the model has %zu inputs and %zu outputs, at most %d of each are read",
+                    g->input_count, g->output_count, MAX_INPUTS);
     for (size_t i = 0; i < g->input_count && !code; i++) {
         code = fill_port(l, arena, g->inputs[i], &g->input_ports[i], &net->inputs[i]);
         net->input_width += net->inputs[i].width;
         net->input_count = i + 1;
+    }
+    for (size_t i = 0; i < g->output_count && !code; i++) {
+        code = fill_port(l, arena, g->outputs[i], &g->output_ports[i], &net->outputs[i]);
+        net->output_width += net->outputs[i].width;
+        net->output_count = i + 1;
     }
     return code;
 }
@@ -133,31 +138,43 @@ static int compare_taps(const void *a, const void *b)
     return x->value != y->value ? (x->value < y->value ? -1 : 1) : strcmp(x->name, y->name);
 }
 
-static rnnd_code fill_taps(struct lowering *l, struct arena *arena, struct network *net)
+/* Every named value outside bodies that a node makes; returns how many. */
+static rnnd_code find_taps(struct lowering *l, struct arena *arena, struct tap *taps, size_t *count)
 {
-    size_t count = 0;
-    struct tap *taps = mem_alloc(l->names.count + 1, sizeof *taps);
-    if (!taps) return fail_memory(l->err, l->names.count * sizeof *taps);
+    const struct graph *g = l->g;
     rnnd_code code = RNND_OK;
     for (size_t i = 0; i < l->names.cap && !code; i++) {
         const struct onnx_name *n = &l->names.slots[i];
         struct proto_field f = {.wire = PROTO_SPAN, .span = n->name};
-        if (n->scope != 1 || n->value < 0 || l->g->values[n->value].is_constant) continue;
-        code = onnx_text(&f, "the name of a value", arena, &taps[count].name, l->err);
-        taps[count++].value = n->value;
+        if (n->scope != 1 || n->value < 0 || g->values[n->value].is_constant) continue;
+        bool end = false;
+        for (size_t k = 0; k < g->input_count + g->output_count && !end; k++)
+            end = n->value == (k < g->input_count ? g->inputs[k] : g->outputs[k - g->input_count]);
+        if (end) continue;
+        code = onnx_text(&f, "the name of a value", arena, &taps[*count].name, l->err);
+        taps[(*count)++].value = n->value;
     }
-    const char **names = arena_alloc(arena, count + 1, sizeof *names);
-    int *values = arena_alloc(arena, count + 1, sizeof *values);
-    if (!code && (!names || !values)) code = fail_memory(l->err, count * sizeof *names);
-    if (!code && count) qsort(taps, count, sizeof *taps, compare_taps);
-    for (size_t i = 0; i < count && !code; i++) {
-        names[i] = taps[i].name;
-        values[i] = taps[i].value;
-    }
+    if (*count) qsort(taps, *count, sizeof *taps, compare_taps);
+    return code;
+}
+
+/* Outputs first. */
+static rnnd_code fill_taps(struct lowering *l, struct arena *arena, struct network *net)
+{
+    const struct graph_port unknown_axes = {.rank = -1, .batch_axis = -1, .time_axis = -1};
+    const struct graph *g = l->g;
+    size_t count = 0;
+    struct tap *taps = mem_alloc(l->names.count + 1, sizeof *taps);
+    rnnd_code code = taps ? find_taps(l, arena, taps, &count) : fail_memory(l->err, l->names.count * sizeof *taps);
+    net->taps = code ? NULL : arena_alloc(arena, g->output_count + count, sizeof *net->taps);
+    if (!code && !net->taps) code = fail_memory(l->err, count * sizeof *net->taps);
+    for (size_t i = 0; i < g->output_count && !code; i++)
+        net->taps[i] = (struct network_tap){net->outputs[i].name, g->outputs[i], g->output_ports[i]};
+    for (size_t i = 0; i < count && !code; i++)
+        net->taps[g->output_count + i] = (struct network_tap){taps[i].name, taps[i].value, unknown_axes};
+    net->named_outputs = code ? 0 : g->output_count;
+    net->tap_count = code ? 0 : g->output_count + count;
     mem_free(taps);
-    net->taps = names;
-    net->tap_values = values;
-    net->tap_count = code ? 0 : count;
     return code;
 }
 

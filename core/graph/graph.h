@@ -32,6 +32,7 @@ struct graph_value {
     int rank;
     int64_t dim[MAX_RANK];
     enum dtype dtype;
+    int folded; /* graph_folded(): 0 = it is itself, v + 1 = value v holds the same, -1 = it is gone */
 };
 
 enum attr_kind { ATTR_INT, ATTR_FLOAT, ATTR_STRING, ATTR_INTS, ATTR_FLOATS, ATTR_STRINGS, ATTR_POINTER };

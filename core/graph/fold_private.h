@@ -1,0 +1,30 @@
+/* fold_private.h -- what the parts of folding share. Inside core/graph/fold*.c only. */
+#ifndef RNND_GRAPH_FOLD_PRIVATE_H
+#define RNND_GRAPH_FOLD_PRIVATE_H
+
+#include "core/graph/fold.h"
+#include "core/ops/op.h"
+
+struct fold_block { struct fold_block *next; unsigned char *memory; };
+struct fold {
+    struct run_context rc;     /* first: ops hand it back to us */
+    struct graph *g;
+    size_t limit, made;        /* bytes of constants */
+    size_t work, work_limit;   /* bytes read and made by what was run here */
+    struct fold_block *blocks; /* memory of the node being run */
+    size_t block_bytes;
+    signed char *dtype;        /* of each value, -1 = not known */
+    bool *end;                 /* outputs of the graph, of Loop and Scan bodies: their numbers stay */
+    bool no_memory;
+};
+
+/* Runs a node whose inputs are all known; true: its outputs are constants now. */
+bool fold_evaluate(struct fold *f, const struct graph_node *n);
+bool fold_open(struct fold *f, struct graph *g, size_t limit);
+void fold_close(struct fold *f);
+/* Drops what nobody reads. */
+rnnd_code fold_prune(struct graph *g, rnnd_error *err);
+/* The nodes of a list that is given up, their bodies' lists with them. */
+void fold_free_nodes(struct graph_node *nodes, size_t count);
+
+#endif
