@@ -44,16 +44,9 @@ static float float_element(enum stored stored, const uint8_t *p)
     return stored == STORED_F16 ? half_to_float(u16) : bf16_to_float(u16);
 }
 
-static enum dtype dtype_of(enum stored stored)
-{
-    if (stored == STORED_BOOL) return DTYPE_BOOL;
-    bool floats = stored == STORED_F32 || stored == STORED_F64 || stored == STORED_F16 || stored == STORED_BF16;
-    return floats ? DTYPE_F32 : DTYPE_I64;
-}
-
 int lower_tensor(struct lowering *l, const struct checkpoint_tensor *t)
 {
-    enum dtype dtype = dtype_of(t->stored);
+    enum dtype dtype = onnx_dtype(t->stored);
     size_t each = stored_types[t->stored].bytes, bytes = t->count * dtype_bytes(dtype);
     if (t->count > l->constant_limit || bytes > l->constant_limit - l->constant_bytes) {
         fail_at(l->err, RNND_TOO_LARGE, t->name, "tensor \"%.80s\": with it the constants take more than %zu bytes",

@@ -4,8 +4,8 @@
 #include "core/base/error.h"
 #include "core/formats/onnx_private.h"
 
-/* ModelProto: functions 25. FunctionProto: name 1, input 4, output 5, node 7, opset_import 9, domain 10, attribute_proto
- * 11. */
+/* ModelProto: functions 25. FunctionProto: name 1, input 4, output 5, node 7, opset_import 9, domain 10,
+ * attribute_proto 11. */
 enum { MODEL_FUNCTION = 25, FUNCTION_INPUT = 4, FUNCTION_OUTPUT = 5, FUNCTION_NODE = 7, FUNCTION_OPSET = 9 };
 
 rnnd_code onnx_read_functions(struct onnx_model *m, struct arena *arena, rnnd_error *err)

@@ -153,7 +153,9 @@ rnnd_code lower_nodes(struct lowering *l, const struct onnx_scope *s, struct byt
     while (onnx_next(&b, &f, "a graph", &code, l->err))
         count += f.number == field;
     if (code) return code;
-    if ((l->node_count += count) > MAX_NODES || (l->work += graph.size) > ((size_t)64 << 20) + 16 * l->model->whole.size)
+    l->node_count += count;
+    l->work += graph.size;
+    if (l->node_count > MAX_NODES || l->work > ((size_t)64 << 20) + 16 * l->model->whole.size)
         return fail(l->err, RNND_TOO_LARGE, "the model unfolds to more than %zu nodes", MAX_NODES);
     struct bytes *nodes = mem_alloc(count + 1, sizeof *nodes);
     size_t *order = mem_alloc(count + 1, sizeof *order);

@@ -211,8 +211,6 @@ rnnd_code onnx_port_read(struct bytes b, struct onnx_port *out, rnnd_error *err)
     }
     if (!code) code = read_type(type, out, err);
     if (!code && onnx_stored(out->type, &stored))
-        out->port.dtype = stored == STORED_BOOL ? DTYPE_BOOL
-                          : stored == STORED_F16 || stored == STORED_BF16 || stored == STORED_F32 || stored == STORED_F64
-                              ? DTYPE_F32 : DTYPE_I64;
+        out->port.dtype = onnx_dtype(stored);
     return code;
 }

@@ -51,6 +51,7 @@ rnnd_code onnx_tensor_data(struct onnx_tensor *out, struct arena *arena, rnnd_er
 /* A type of TensorProto as ours; false where there is none. */
 bool onnx_stored(int64_t type, enum stored *out);
 const char *onnx_type_name(int64_t type);
+enum dtype onnx_dtype(enum stored stored); /* what it becomes in a graph */
 
 /* Reads the data of external tensors, whose `t` stands in the checkpoint at index[i]; files lie beside `path`. */
 rnnd_code onnx_read_external(struct checkpoint *ck, const struct onnx_tensor *list, const size_t *index, size_t count,

@@ -281,7 +281,8 @@ static const struct {
 } upgrades[] = {
     {"Squeeze", up_axes},         {"Unsqueeze", up_axes},     {"ReduceSum", up_axes},       {"ReduceMean", up_axes},
     {"ReduceMax", up_axes},       {"ReduceMin", up_axes},     {"ReduceProd", up_axes},      {"ReduceL1", up_axes},
-    {"ReduceL2", up_axes},        {"ReduceLogSum", up_axes},  {"ReduceLogSumExp", up_axes}, {"ReduceSumSquare", up_axes},
+    {"ReduceL2", up_axes},        {"ReduceLogSum", up_axes},  {"ReduceLogSumExp", up_axes},
+    {"ReduceSumSquare", up_axes},
     {"Slice", up_slice},          {"Split", up_split},        {"Pad", up_pad},              {"Clip", up_clip},
     {"Dropout", up_dropout},      {"Softmax", up_softmax},    {"LogSoftmax", up_softmax},   {"Hardmax", up_softmax},
     {"Upsample", up_resize},      {"Resize", up_resize},      {"TopK", up_topk},            {"Reshape", up_reshape},

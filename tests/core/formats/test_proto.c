@@ -22,9 +22,9 @@ static void values(void **unused)
 {
     (void)unused;
     /* 1: varint 300; 2: "abc"; 3: float 1.5; 4: double -2; 100: varint -1 */
-    static const uint8_t m[] = {0x08, 0xac, 0x02, 0x12, 3,    'a',  'b',  'c',  0x1d, 0,    0,    0xc0, 0x3f, 0x21, 0,
-                                0,    0,    0,    0,    0,    0,    0xc0, 0xa0, 0x06, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                0xff, 0xff, 0xff, 0x01};
+    static const uint8_t m[] = {0x08, 0xac, 0x02, 0x12, 3,    'a',  'b',  'c',  0x1d, 0,    0,    0xc0,
+                                0x3f, 0x21, 0,    0,    0,    0,    0,    0,    0,    0xc0, 0xa0, 0x06,
+                                0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01};
     struct bytes b = at_end(m, sizeof m);
     struct proto_field f;
     assert_int_equal(proto_next(&b, &f), 1);
@@ -122,6 +122,10 @@ int main(void)
 {
     map = mmap(NULL, span + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map == MAP_FAILED || mprotect(map + span, 4096, PROT_NONE)) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(no_messages), cmocka_unit_test(lists)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values),
+        cmocka_unit_test(no_messages),
+        cmocka_unit_test(lists),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
