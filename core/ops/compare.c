@@ -124,7 +124,7 @@ static rnnd_code run_where(struct run_context *rc, const struct graph_node *n, r
     return RNND_OK;
 }
 
-/* ---- Cast: ONNX's type numbers; narrow types live in the three that there are, rounded or wrapped as they would be -- */
+/* ---- Cast: ONNX's type numbers; narrow types live in the three that there are, rounded or wrapped as they would be */
 
 enum { TO_F32 = 1, TO_U8, TO_I8, TO_U16, TO_I16, TO_I32, TO_I64, TO_STRING, TO_BOOL, TO_F16, TO_F64, TO_U32, TO_U64,
        TO_BF16 = 16 };

@@ -228,7 +228,7 @@ static rnnd_code check_pad(struct graph *g, struct graph_node *n, rnnd_error *er
                    op_string(n, "mode", ""));
 }
 
-/* Where element o of a padded axis comes from, -1: from the constant. Negative pads have cut the axis to [low, high). */
+/* Where element o of a padded axis comes from, -1: the constant. Negative pads have cut the axis to [low, high). */
 static int64_t pad_source(enum pad_mode mode, int64_t o, int64_t before, int64_t low, int64_t high)
 {
     int64_t at = o - before, size = high - low;
