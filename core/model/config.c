@@ -12,16 +12,17 @@
 
 static const char *const keys[] = {"format", "name",    "description", "task",    "inputs", "layers",
                                    "graph",  "states",  "output",      "mode",    "window", "text",
-                                   "series", "license", "data",        "metrics", "golden", NULL};
+                                   "series", "license", "data",        "metrics", "golden", "pad",  NULL};
 static const char *const tasks[] = {"raw", "text", "series", NULL};
 static const rnnd_task task_ids[] = {RNND_RAW, RNND_TEXT, RNND_SERIES};
 static const char *const modes[] = {"carry", "sliding", NULL};
+static const char *const pads[] = {"none", "zeros", NULL};
 static const char *const outputs[] = {"all", "last", NULL};
 
 static rnnd_code read_form(const struct options *o, bool own_network, struct config *c, rnnd_error *err)
 {
     int64_t format;
-    int task, mode, output;
+    int task, mode, output, pad;
     rnnd_code code = option_whole(o, "format", 1, INT32_MAX, OPTION_REQUIRED, &format, err);
     if (code) return code;
     if (format != 1)
@@ -31,10 +32,14 @@ static rnnd_code read_form(const struct options *o, bool own_network, struct con
     if (!code) code = option_choice(o, "task", tasks, 0, &task, err);
     if (!code) code = option_choice(o, "mode", modes, 0, &mode, err);
     if (!code) code = option_choice(o, "output", outputs, 0, &output, err);
+    if (!code) code = option_choice(o, "pad", pads, 0, &pad, err);
+    if (!code && pad && !mode && !own_network)
+        code = fail_at(err, RNND_MISMATCH, "pad", "configuration: \"pad\" belongs to the mode sliding");
     if (code) return code;
     c->task = task_ids[task];
     c->mode = mode ? RNND_SLIDING : RNND_CARRY;
     c->output_last = output == 1;
+    c->pad_zeros = pad == 1;
     if (own_network) return option_size(o, "window", 0, MAX_WINDOW, 0, &c->window, err); /* the file may fix it */
     if (mode) return option_size(o, "window", 1, MAX_WINDOW, OPTION_REQUIRED, &c->window, err);
     return option_size(o, "window", 0, 0, 0, &c->window, err); /* a carried state has no window */

@@ -41,9 +41,11 @@ struct series_config {
 };
 
 struct text_config {
-    const char *tokenizer;       /* "bytes" | "chars" */
-    const char **symbols; size_t symbol_count; /* chars: UTF-8 text of id i */
-    int32_t unknown;             /* chars: id for a symbol outside, or -1 = refuse */
+    const char *tokenizer;       /* "bytes" | "chars" | "words" | "bpe" */
+    const char **symbols; size_t symbol_count; /* but bytes: UTF-8 text of id i, NULL where an id has none */
+    int32_t unknown;             /* id for a symbol outside, or -1 = refuse (words: leave it out) */
+    bool probabilities;          /* the network's outputs are these, not logits */
+    int32_t padding;             /* this id is never drawn; -1 = there is none */
     bool chat;
     const char *user_prefix, *user_suffix, *assistant_prefix, *assistant_suffix, *system_suffix, *opening;
     const char **turn_stops; size_t turn_stop_count; size_t turn_min_bytes;
@@ -52,6 +54,7 @@ struct text_config {
 struct config {
     rnnd_task task;
     rnnd_mode mode; size_t window;
+    bool pad_zeros;              /* sliding: rows before the first are zeros; else windows are as long as there are rows */
     bool output_last;
     const char *name, *description, *license, *data, *metrics;
     const char *text;            /* the whole as JSON text */

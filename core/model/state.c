@@ -190,9 +190,13 @@ static rnnd_code check_ring(const rnnd_model *m, const void *state, rnnd_error *
 {
     uint64_t steps = rnnd_state_step(m, state);
     if (m->config.mode != RNND_SLIDING) return RNND_OK;
-    for (size_t i = 0; i < m->config.window && i < steps; i++)
-        if (model_check_ids(m, recurrent_of(m, state) + i * m->network_inputs, NULL))
+    for (size_t i = 0; i < m->config.window; i++) {
+        const float *row = recurrent_of(m, state) + i * m->network_inputs;
+        if (i < steps && model_check_ids(m, row, NULL))
             return fail(err, RNND_CORRUPT, "row %zu of the state's window holds an id out of range", i);
+        for (size_t k = 0; k < m->network_inputs && i >= steps; k++)
+            if (row[k] != 0) return fail(err, RNND_CORRUPT, "row %zu of the state's window was never filled", i);
+    }
     return RNND_OK;
 }
 

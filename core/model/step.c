@@ -92,8 +92,9 @@ static rnnd_code pass(rnnd_workspace *ws, rnnd_step_row *rows, size_t from, size
             ws->state_in[b] = ws->state_out[b] = model_recurrent(m, state);
             continue;
         }
-        for (size_t t = 0; t < length; t++) { /* the newest row is number steps - 1 */
-            ws->in[t * B + b] = model_recurrent(m, state) + (steps - length + t) % m->config.window * width;
+        for (size_t t = 0; t < length; t++) { /* the newest row is number steps - 1; what was never written is zeros */
+            uint64_t row = steps + (m->config.window - length) + t;
+            ws->in[t * B + b] = model_recurrent(m, state) + row % m->config.window * width;
             ws->out[t * B + b] = NULL;
         }
         ws->out[(m->config.output_last ? 0 : length - 1) * B + b] = out;
@@ -130,7 +131,8 @@ static size_t begin_rows(rnnd_workspace *ws, rnnd_step_row *rows, size_t n, rnnd
 static size_t window_length(const rnnd_model *m, const void *state)
 {
     uint64_t steps = rnnd_state_step(m, state);
-    return m->config.mode != RNND_SLIDING ? 1 : steps < m->config.window ? (size_t)steps : m->config.window;
+    if (m->config.mode != RNND_SLIDING) return 1;
+    return steps < m->config.window && !m->config.pad_zeros ? (size_t)steps : m->config.window;
 }
 
 /* Windows of one length run together: moves the live rows that have the first one's to the front; returns their end. */

@@ -285,6 +285,83 @@ static void sliding_is_the_window(void **unused)
     free(config);
 }
 
+/* pad zeros: a young session answers what a whole window says whose first rows are zeros, of numbers and of ids. */
+static void padded_windows(void **unused)
+{
+    (void)unused;
+    enum { W = 5, T = 12, B = 3 };
+    static const char *const configs[] = {
+        "{\"format\":1,\"mode\":\"sliding\",\"window\":5,\"pad\":\"zeros\",\"output\":\"last\","
+        "\"inputs\":[{\"width\":1}],\"layers\":[{\"type\":\"lstm\",\"name\":\"n\",\"hidden\":6,"
+        "\"direction\":\"bidirectional\"}]}",
+        "{\"format\":1,\"mode\":\"sliding\",\"window\":5,\"pad\":\"zeros\",\"inputs\":[{\"ids\":4}],"
+        "\"layers\":[{\"type\":\"embedding\",\"name\":\"e\"},{\"type\":\"lstm\",\"name\":\"m\",\"hidden\":12}]}"};
+    struct model_builder b;
+    builder_init(&b, rng_u32(&rng));
+    builder_torch(&b, "n", 4, 1, 6, 1, true, 0);
+    builder_tensor(&b, "e.weight", NULL, 1, 2, 4, 3, 0);
+    builder_torch(&b, "m", 4, 3, 12, 1, false, 0);
+    for (size_t k = 0; k < 2; k++) {
+        rnnd_model *m = builder_open(&b, configs[k], NULL);
+        bool last = rnnd_model_info(m)->output_last;
+        void *states[B] = {new_state(m), new_state(m), new_state(m)};
+        float x[B][T], y[B][12], window[W], wanted[W * 12];
+        rnnd_workspace *ws;
+        rnnd_error err;
+        assert_int_equal(rnnd_workspace_open(m, B, &ws, &err), RNND_OK);
+        for (size_t t = 0; t < T; t++) {
+            rnnd_step_row rows[B];
+            size_t n = t < 2 ? 1 : B; /* sessions of different ages share a pass */
+            for (size_t i = 0; i < n; i++) {
+                size_t age = rnnd_state_step(m, states[i]);
+                x[i][age] = k ? (float)below(4) : rng_between(&rng, -1, 1);
+                rows[i] = (rnnd_step_row){.state = states[i], .input = &x[i][age], .output = y[i]};
+            }
+            if (rnnd_step(ws, rows, n, &err)) fail_msg("%s", err.message);
+            for (size_t i = 0; i < n; i++) {
+                size_t age = rnnd_state_step(m, states[i]);
+                for (size_t j = 0; j < W; j++)
+                    window[j] = age + j < W ? 0 : x[i][age + j - W];
+                rnnd_window w = {.batch = 1, .steps = W, .inputs = window, .outputs = wanted};
+                if (rnnd_run_window(ws, &w, &err)) fail_msg("%s", err.message);
+                same(y[i], wanted + (last ? 0 : (W - 1) * 12), 12, "padded", configs[k]);
+            }
+        }
+        rnnd_workspace_close(ws);
+        for (size_t i = 0; i < B; i++)
+            free(states[i]);
+        rnnd_model_close(m);
+    }
+    builder_free(&b);
+}
+
+/* A blob whose window holds rows beyond the steps taken was made by nobody. */
+static void unfilled_rows_are_zeros(void **unused)
+{
+    (void)unused;
+    struct model_builder b;
+    rnnd_error err;
+    builder_init(&b, 1);
+    builder_torch(&b, "n", 4, 1, 2, 1, false, 0);
+    rnnd_model *m = builder_open(&b,
+                                 "{\"format\":1,\"mode\":\"sliding\",\"window\":3,\"pad\":\"zeros\","
+                                 "\"inputs\":[{\"width\":1}],\"layers\":[{\"type\":\"lstm\",\"name\":\"n\","
+                                 "\"hidden\":2}]}",
+                                 NULL);
+    float *state = new_state(m);
+    void *blob = malloc(rnnd_state_blob_bytes(m));
+    rnnd_state_save(m, state, blob);
+    assert_int_equal(rnnd_state_load(m, blob, rnnd_state_blob_bytes(m), state, &err), RNND_OK);
+    state[3] = 5; /* the head has 8 bytes, then three rows of one float */
+    rnnd_state_save(m, state, blob);
+    assert_int_equal(rnnd_state_load(m, blob, rnnd_state_blob_bytes(m), state, &err), RNND_CORRUPT);
+    assert_non_null(strstr(err.message, "row 1 of the state's window was never filled"));
+    free(blob);
+    free(state);
+    rnnd_model_close(m);
+    builder_free(&b);
+}
+
 static void windows_of_pieces_are_one(void **unused)
 {
     (void)unused;
@@ -402,7 +479,9 @@ int main(void)
     rng_seed(&rng, seed, 2);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(carry_is_one_answer),       cmocka_unit_test(sliding_is_the_window),
-        cmocka_unit_test(windows_of_pieces_are_one), cmocka_unit_test(bad_rows_leave_the_others_alone),
+        cmocka_unit_test(windows_of_pieces_are_one),
+        cmocka_unit_test(padded_windows),
+        cmocka_unit_test(unfilled_rows_are_zeros), cmocka_unit_test(bad_rows_leave_the_others_alone),
         cmocka_unit_test(infinity_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
