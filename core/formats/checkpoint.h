@@ -60,7 +60,7 @@ rnnd_code checkpoint_finish(struct checkpoint *ck, rnnd_error *err);
 struct checkpoint_tensor *checkpoint_find(const struct checkpoint *ck, const char *name);
 /* Adds a tensor (its name copied, raw borrowed), room growing; before checkpoint_finish. */
 rnnd_code checkpoint_add(struct checkpoint *ck, const struct checkpoint_tensor *t, rnnd_error *err);
-/* The elements as float32; owned by the checkpoint. */
+/* The elements as float32; the checkpoint's, or the file's where they lie there as such. */
 rnnd_code checkpoint_floats(struct checkpoint_tensor *t, const float **out, rnnd_error *err);
 /* "[3, 4]" of a shape into text, for messages. */
 const char *shape_text(char text[96], int rank, const size_t *dim);

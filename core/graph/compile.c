@@ -129,34 +129,46 @@ static rnnd_code find_causal(struct graph *g, rnnd_error *err)
                    "the function of one step", g->not_causal);
 }
 
-/* Weights that every reader has packed are not kept twice. */
-static rnnd_code drop_packed(struct graph *g, rnnd_error *err)
+rnnd_code weights_start(struct weights *w, struct graph *g, rnnd_error *err)
 {
-    size_t *kept = mem_alloc(g->value_count + 1, 2 * sizeof *kept), *packed = kept + g->value_count + 1;
-    if (!kept) return fail_memory(err, g->value_count * 2 * sizeof *kept);
-    for (size_t k = 0; k < g->node_count; k++)
-        for (int s = 0; s < g->nodes[k].input_count; s++)
-            if (g->nodes[k].inputs[s] >= 0) (g->nodes[k].op->prepare ? packed : kept)[g->nodes[k].inputs[s]]++;
-    for (size_t k = 0; k < g->output_count; k++)
-        kept[g->outputs[k]]++;
+    w->graph = g;
+    w->readers = mem_alloc(g->value_count + 1, sizeof *w->readers);
+    if (!w->readers) return fail_memory(err, g->value_count * sizeof *w->readers);
+    for (size_t k = 0; k < g->output_count; k++) /* never to be dropped */
+        w->readers[g->outputs[k]]++;
     for (size_t k = 0; k < g->state_count; k++)
-        kept[g->states[k].out]++;
+        w->readers[g->states[k].out]++;
     for (size_t i = 0; i < g->value_count; i++) {
-        struct graph_value *v = &g->values[i];
-        size_t elements = 1;
+        const struct graph_value *v = &g->values[i];
         if (!v->is_constant) continue;
-        for (int d = 0; d < v->rank; d++)
-            elements *= (size_t)v->dim[d];
-        g->parameters += elements;
-        if (packed[i] && !kept[i]) {
-            mem_free(v->constant.data);
-            v->constant.data = NULL;
-        } else {
-            g->weight_bytes += elements * sizeof(float);
-        }
+        size_t elements = tensor_count(&v->constant);
+        if (v->dtype == DTYPE_F32) g->parameters += elements;
+        g->weight_bytes += elements * dtype_bytes(v->dtype);
     }
-    mem_free(kept);
     return RNND_OK;
+}
+
+void weights_read(struct weights *w, const struct graph_node *n)
+{
+    for (int s = 0; s < n->input_count; s++)
+        if (n->inputs[s] >= 0) w->readers[n->inputs[s]]++;
+}
+
+void weights_packed(struct weights *w, const struct graph_node *n)
+{
+    for (int s = 0; s < n->input_count; s++) {
+        bool packed = w->graph->tensors ? s < 32 && n->packed >> s & 1 : n->op->prepare != NULL;
+        struct graph_value *v = n->inputs[s] >= 0 ? &w->graph->values[n->inputs[s]] : NULL;
+        if (!v || !v->is_constant || !packed || --w->readers[n->inputs[s]]) continue;
+        w->graph->weight_bytes -= tensor_count(&v->constant) * dtype_bytes(v->dtype);
+        mem_free(v->constant.data);
+        v->constant.data = NULL;
+    }
+}
+
+void weights_end(struct weights *w)
+{
+    mem_free(w->readers);
 }
 
 rnnd_code graph_compile(struct graph *g, rnnd_error *err)
@@ -169,9 +181,14 @@ rnnd_code graph_compile(struct graph *g, rnnd_error *err)
     if (!code) code = check_ends(g, err);
     if (!code) code = find_causal(g, err);
     if (code) return code;
-    for (size_t i = 0; i < g->node_count; i++) {
+    struct weights w;
+    code = weights_start(&w, g, err);
+    for (size_t i = 0; i < g->node_count && !code; i++)
+        weights_read(&w, &g->nodes[i]);
+    for (size_t i = 0; i < g->node_count && !code; i++) {
         code = g->nodes[i].op->prepare ? g->nodes[i].op->prepare(g, &g->nodes[i], err) : RNND_OK;
-        if (code) return code;
+        if (!code) weights_packed(&w, &g->nodes[i]);
     }
-    return drop_packed(g, err);
+    weights_end(&w);
+    return code;
 }

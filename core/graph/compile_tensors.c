@@ -7,7 +7,6 @@
 
 struct scope { /* what has been made so far */
     bool *known;
-    bool *kept, *packed; /* constants that are read as they are, and that a node has packed */
     int depth;
 };
 
@@ -60,12 +59,26 @@ static rnnd_code check_list(struct graph *g, struct graph_node *nodes, size_t co
     return RNND_OK;
 }
 
-static rnnd_code prepare_list(struct graph *g, struct graph_node *nodes, size_t count, rnnd_error *err)
+static void read_list(struct weights *w, const struct graph_node *nodes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        rnnd_code code = nodes[i].op->prepare ? nodes[i].op->prepare(g, &nodes[i], err) : RNND_OK;
+        weights_read(w, &nodes[i]);
+        for (int k = 0; k < nodes[i].body_count; k++) {
+            const struct graph_body *b = nodes[i].bodies[k];
+            read_list(w, b->nodes, b->node_count);
+            for (int o = 0; o < b->output_count; o++)
+                w->readers[b->outputs[o]]++;
+        }
+    }
+}
+
+static rnnd_code prepare_list(struct weights *w, struct graph_node *nodes, size_t count, rnnd_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        rnnd_code code = nodes[i].op->prepare ? nodes[i].op->prepare(w->graph, &nodes[i], err) : RNND_OK;
+        if (!code) weights_packed(w, &nodes[i]);
         for (int k = 0; k < nodes[i].body_count && !code; k++)
-            code = prepare_list(g, nodes[i].bodies[k]->nodes, nodes[i].bodies[k]->node_count, err);
+            code = prepare_list(w, nodes[i].bodies[k]->nodes, nodes[i].bodies[k]->node_count, err);
         if (code) return code;
     }
     return RNND_OK;
@@ -74,7 +87,6 @@ static rnnd_code prepare_list(struct graph *g, struct graph_node *nodes, size_t 
 static rnnd_code check_ends(const struct graph *g, struct scope *s, rnnd_error *err)
 {
     for (size_t i = 0; i < g->output_count; i++) {
-        s->kept[g->outputs[i]] = true;
         if (!s->known[g->outputs[i]])
             return fail_at(err, RNND_MISMATCH, "outputs", "no node makes the output \"%.80s\"",
                            g->values[g->outputs[i]].name);
@@ -86,46 +98,12 @@ static rnnd_code check_ends(const struct graph *g, struct scope *s, rnnd_error *
     return RNND_OK;
 }
 
-static void find_readers(const struct graph_node *nodes, size_t count, struct scope *s)
-{
-    for (size_t i = 0; i < count; i++) {
-        for (int k = 0; k < nodes[i].input_count; k++)
-            if (nodes[i].inputs[k] >= 0)
-                (k < 32 && nodes[i].packed >> k & 1 ? s->packed : s->kept)[nodes[i].inputs[k]] = true;
-        for (int k = 0; k < nodes[i].body_count; k++) {
-            const struct graph_body *b = nodes[i].bodies[k];
-            find_readers(b->nodes, b->node_count, s);
-            for (int o = 0; o < b->output_count; o++)
-                s->kept[b->outputs[o]] = true;
-        }
-    }
-}
-
-/* Weights that every reader has packed are not kept twice. */
-static void drop_packed(struct graph *g, struct scope *s)
-{
-    find_readers(g->nodes, g->node_count, s);
-    for (size_t i = 0; i < g->value_count; i++) {
-        struct graph_value *v = &g->values[i];
-        if (!v->is_constant) continue;
-        size_t elements = tensor_count(&v->constant);
-        if (v->dtype == DTYPE_F32) g->parameters += elements;
-        if (s->packed[i] && !s->kept[i]) {
-            mem_free(v->constant.data);
-            v->constant.data = NULL;
-        } else {
-            g->weight_bytes += elements * dtype_bytes(v->dtype);
-        }
-    }
-}
-
 rnnd_code graph_compile_tensors(struct graph *g, rnnd_error *err)
 {
     size_t n = g->value_count + 1;
-    struct scope s = {.known = mem_alloc(n, sizeof *s.known),
-                      .kept = mem_alloc(n, sizeof *s.kept),
-                      .packed = mem_alloc(n, sizeof *s.packed)};
-    rnnd_code code = s.known && s.kept && s.packed ? RNND_OK : fail_memory(err, n * sizeof *s.kept);
+    struct scope s = {.known = mem_alloc(n, sizeof *s.known)};
+    struct weights w = {0};
+    rnnd_code code = s.known ? RNND_OK : fail_memory(err, n * sizeof *s.known);
     for (size_t i = 0; i < g->value_count && !code; i++)
         s.known[i] = g->values[i].is_constant;
     for (size_t i = 0; i < g->input_count && !code; i++)
@@ -134,8 +112,10 @@ rnnd_code graph_compile_tensors(struct graph *g, rnnd_error *err)
         s.known[g->states[i].in] = true;
     if (!code) code = check_list(g, g->nodes, g->node_count, &s, err);
     if (!code) code = check_ends(g, &s, err);
-    if (!code) code = prepare_list(g, g->nodes, g->node_count, err);
-    if (!code) drop_packed(g, &s);
+    if (!code) code = weights_start(&w, g, err);
+    if (!code) read_list(&w, g->nodes, g->node_count);
+    if (!code) code = prepare_list(&w, g->nodes, g->node_count, err);
+    weights_end(&w);
     g->stepwise = g->state_count != 0;
     g->causal = g->stepwise;
     if (!g->causal) {
@@ -143,7 +123,5 @@ rnnd_code graph_compile_tensors(struct graph *g, rnnd_error *err)
         g->not_causal_why = "is part of a graph whose state cannot be told";
     }
     mem_free(s.known);
-    mem_free(s.kept);
-    mem_free(s.packed);
     return code;
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -233,6 +234,34 @@ static rnnd_code read_open(int fd, size_t limit, uint8_t **out, size_t *bytes, r
     return RNND_OK;
 }
 
+/* A model's bytes as the system pages them in: weights are copied once, into the form the kernels read. */
+static rnnd_code map_file(const char *path, uint8_t **out, size_t *bytes, rnnd_error *err)
+{
+    struct stat st;
+    rnnd_code code = RNND_OK;
+    *out = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        code = fail(err, errno == ENOENT || errno == ENOTDIR ? RNND_NOT_FOUND : RNND_IO, "cannot be opened: %s",
+                    strerror(errno));
+    else if (!S_ISREG(st.st_mode))
+        code = fail(err, RNND_IO, "wanted an ordinary file, found something else");
+    else if ((uint64_t)st.st_size > MAX_FILE_BYTES)
+        code = fail(err, RNND_TOO_LARGE, "the file has %llu bytes, at most %zu are read",
+                    (unsigned long long)st.st_size, MAX_FILE_BYTES);
+    else if (st.st_size > 0) {
+        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p == MAP_FAILED)
+            code = fail(err, errno == ENOMEM ? RNND_NO_MEMORY : RNND_IO, "cannot be mapped: %s", strerror(errno));
+        else
+            *out = p;
+    }
+    *bytes = *out ? (size_t)st.st_size : 0;
+    if (fd >= 0) close(fd);
+    if (code) fail_in(err, path);
+    return code;
+}
+
 /* A file's bytes, the caller's to free; an error names the path. */
 static rnnd_code read_file(const char *path, size_t limit, uint8_t **out, size_t *bytes, rnnd_error *err)
 {
@@ -280,7 +309,7 @@ rnnd_code model_open_file(const char *path, const rnnd_options *options, const s
     struct origin from = {.options = options};
     *out = NULL;
     rnnd_code code = name_parts(path, &stem, &side, err);
-    if (!code) code = read_file(path, MAX_FILE_BYTES, &data, &from.bytes, err);
+    if (!code) code = map_file(path, &data, &from.bytes, err);
     if (!code) {
         rnnd_error side_error;
         code = read_file(side, JSON_MAX_BYTES, &side_text, &from.side_bytes, &side_error);
@@ -290,7 +319,7 @@ rnnd_code model_open_file(const char *path, const rnnd_options *options, const s
             *err = side_error;
     }
     if (!code) {
-        from.data = data;
+        from.data = data ? data : (const uint8_t *)""; /* an empty file is not mapped */
         from.path = path;
         from.side = (const char *)side_text;
         from.name = stem;
@@ -299,7 +328,7 @@ rnnd_code model_open_file(const char *path, const rnnd_options *options, const s
     }
     mem_free(stem);
     mem_free(side);
-    mem_free(data);
+    if (data) munmap(data, from.bytes);
     mem_free(side_text);
     return code;
 }
