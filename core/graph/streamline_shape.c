@@ -134,6 +134,10 @@ static rnnd_code fill(struct streamline *s, const struct graph_node *n)
         const struct attr *a = graph_find_attr(n, "value");
         const struct tensor *t = a && a->kind == ATTR_POINTER ? a->p : NULL;
         if (a && !t) value = op_float(n, "value", 0);
+        const struct view *filler = streamline_view(s, n, 1); /* ours: the number as an input */
+        if (filler && filler->kind != VIEW_CONSTANT)
+            return streamline_refuse(s, n, "fills with a number that is not told");
+        if (filler) t = &s->from->values[filler->value].constant;
         if (t)
             value = t->dtype == DTYPE_F32   ? *(const float *)t->data
                     : t->dtype == DTYPE_I64 ? (float)*(const int64_t *)t->data
