@@ -199,8 +199,10 @@ rnnd_code streamline_cell(struct streamline *s, const struct graph_node *n, bool
     if (H == 0 || b.node.directions < 1 || b.node.directions > 2 || !initial(&b, SEQ_H, b.h0) ||
         (kind == CELL_LSTM && !initial(&b, SEQ_C, b.c0)))
         return streamline_refuse(s, n, "begins from a state that is no constant");
-    rnnd_code code = sequence_each(s->from, n, (enum cell_kind)kind, &(struct sequence_use){build_cell, &b}, &b.node,
-                                   &why);
+    const struct tensor *weights[SEQ_MASK];
+    if (!sequence_constants(s->from, n, weights)) return streamline_refuse(s, n, "has weights that are computed");
+    rnnd_code code =
+        sequence_each(n, weights, (enum cell_kind)kind, &(struct sequence_use){build_cell, &b}, &b.node, &why);
     if (code == RNND_NO_MEMORY) return fail_memory(s->err, 0);
     if (code) return streamline_refuse(s, n, why.message);
     if (s->refused) return RNND_OK;

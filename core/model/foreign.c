@@ -260,9 +260,9 @@ static rnnd_code choose_mode(struct foreign *f, size_t steps, rnnd_error *err)
     struct graph *g = &f->m->graph;
     const struct json *mode = json_get(c->json, "mode");
     c->output_last = g->output_last;
-    if (!f->m->network.window) f->m->network.window = steps;
+    if (!f->m->network.window && !(g->tensors && g->stepwise)) f->m->network.window = steps;
     if (!mode || json_is_null(mode)) {
-        bool carry = g->causal && (f->m->network.stateful || !f->m->network.window);
+        bool carry = g->causal && (f->m->network.stateful || !f->m->network.window || (g->tensors && g->stepwise));
         c->mode = !carry && f->m->network.window && !f->m->no_rows ? RNND_SLIDING : RNND_CARRY;
     }
     if (c->mode == RNND_SLIDING && !c->window) c->window = f->m->network.window;

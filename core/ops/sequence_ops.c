@@ -29,19 +29,26 @@ static rnnd_code check(struct graph *g, struct graph_node *n, rnnd_error *err)
     return RNND_OK;
 }
 
-static void release(struct graph_node *n)
+static void free_cells(struct sequence_node *s)
 {
-    struct sequence_node *s = n->prepared;
     cell_free(s->cell[0]);
     cell_free(s->cell[1]);
+    s->cell[0] = s->cell[1] = NULL;
+}
+
+static void release(struct graph_node *n)
+{
+    free_cells(n->prepared);
 }
 
 static rnnd_code prepare(struct graph *g, struct graph_node *n, rnnd_error *err)
 {
+    const struct tensor *in[SEQ_MASK];
+    if (!sequence_constants(g, n, in)) return RNND_OK; /* weights that are computed: cells of each run's own */
     struct sequence_node *s = arena_alloc(&g->arena, 1, sizeof *s);
     if (!s) return fail_memory(err, sizeof *s);
     n->prepared = s;
-    rnnd_code code = sequence_read(g, n, kind_of(n), s, err);
+    rnnd_code code = sequence_read(g->kernels, n, in, kind_of(n), s, err);
     for (size_t d = 0; d < 2; d++)
         if (s->cell[d]) g->weight_bytes += s->cell[d]->weight_bytes;
     n->packed = 1u << SEQ_W | 1u << SEQ_R | 1u << SEQ_B | 1u << SEQ_P;
@@ -182,11 +189,20 @@ static rnnd_code run_direction(struct run_context *rc, const struct pass *p, siz
 
 static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_error *err)
 {
-    struct pass p = {.s = n->prepared};
-    rnnd_code code = read_inputs(rc, n, &p, err);
+    struct sequence_node own = {0};
+    struct pass p = {.s = n->prepared ? n->prepared : &own};
+    rnnd_code code = RNND_OK;
+    if (!n->prepared) {
+        const struct tensor *in[SEQ_MASK] = {NULL};
+        for (int i = SEQ_W; i <= SEQ_P; i++)
+            in[i] = op_input(rc, n, i);
+        code = sequence_read(rc->kernels, n, in, kind_of(n), &own, err);
+    }
+    if (!code) code = read_inputs(rc, n, &p, err);
     if (!code) code = give_outputs(rc, n, &p, err);
     for (size_t d = 0; d < p.s->directions && !code && p.B > 0; d++)
         code = run_direction(rc, &p, d, err);
+    free_cells(&own);
     return code;
 }
 

@@ -132,15 +132,15 @@ static rnnd_code hand_on(const struct source *from, struct cell_spec *s, size_t 
     return code;
 }
 
-static rnnd_code read_sizes(const struct graph *g, const struct graph_node *n, struct sequence_node *s, rnnd_error *err)
+static rnnd_code read_sizes(const struct graph_node *n, const struct tensor *const in[SEQ_MASK], struct sequence_node *s,
+                            rnnd_error *err)
 {
     size_t gates = gates_of[s->kind];
     for (int i = SEQ_W; i <= SEQ_R; i++)
-        if (n->inputs[i] < 0 || !g->values[n->inputs[i]].is_constant)
-            return fail_at(err, RNND_UNSUPPORTED, n->name,
-                           "node \"%.80s\" (%s): its weights %s must be constants of the file, they are %s", n->name,
-                           n->op->name, i == SEQ_W ? "W" : "R", n->inputs[i] < 0 ? "absent" : "computed");
-    const struct tensor *w = &g->values[n->inputs[SEQ_W]].constant, *r = &g->values[n->inputs[SEQ_R]].constant;
+        if (!in[i])
+            return fail_at(err, RNND_MISMATCH, n->name, "node \"%.80s\" (%s): its weights %s are absent", n->name,
+                           n->op->name, i == SEQ_W ? "W" : "R");
+    const struct tensor *w = in[SEQ_W], *r = in[SEQ_R];
     bool fit = w->rank == 3 && r->rank == 3 && w->dim[2] > 0 && r->dim[2] > 0 && w->dim[0] == s->directions;
     if (fit) {
         s->inputs = w->dim[2];
@@ -194,21 +194,49 @@ static rnnd_code read_lists(const struct graph_node *n, const struct sequence_no
                    n->op->name, wanted, l->count);
 }
 
-rnnd_code sequence_each(const struct graph *g, const struct graph_node *n, enum cell_kind kind,
+/* The floats of weights of this shape; NULL where there are none. */
+static rnnd_code read_part(const struct graph_node *n, const struct tensor *t, const char *what, int rank,
+                           const size_t *dim, const float **out, rnnd_error *err)
+{
+    char want[96], found[96];
+    *out = t ? t->data : NULL;
+    if (!t || (t->dtype == DTYPE_F32 && t->rank == rank && memcmp(t->dim, dim, (size_t)rank * sizeof *dim) == 0))
+        return RNND_OK;
+    return fail_at(err, RNND_MISMATCH, n->name, "node \"%.80s\" (%s), weights %s: wanted floats of shape %s, found %s %s",
+                   n->name, n->op->name, what, dims_text(rank, dim, want, sizeof want), dtype_name(t->dtype),
+                   dims_text(t->rank, t->dim, found, sizeof found));
+}
+
+bool sequence_constants(const struct graph *g, const struct graph_node *n, const struct tensor *in[SEQ_MASK])
+{
+    bool all = true;
+    memset(in, 0, SEQ_MASK * sizeof *in);
+    for (int i = 0; i < n->input_count && i < SEQ_MASK; i++) {
+        const struct graph_value *v = n->inputs[i] >= 0 ? &g->values[n->inputs[i]] : NULL;
+        if (!v || i == SEQ_X || (i > SEQ_B && i < SEQ_P)) continue;
+        if (v->is_constant)
+            in[i] = &v->constant;
+        else
+            all = false;
+    }
+    return all;
+}
+
+rnnd_code sequence_each(const struct graph_node *n, const struct tensor *const in[SEQ_MASK], enum cell_kind kind,
                         const struct sequence_use *use, struct sequence_node *out, rnnd_error *err)
 {
     struct act_lists lists;
     struct source all = {NULL, NULL, NULL, NULL};
     *out = (struct sequence_node){.kind = kind};
     rnnd_code code = read_options(n, out, err);
-    if (!code) code = read_sizes(g, n, out, err);
+    if (!code) code = read_sizes(n, in, out, err);
     if (!code) code = read_lists(n, out, &lists, err);
     if (code) return code;
     size_t D = out->directions, H = out->hidden, rows = gates_of[kind] * H;
-    all.w = op_constant(g, n, SEQ_W, "W", 3, (const size_t[]){D, rows, out->inputs}, &code, err);
-    if (!code) all.r = op_constant(g, n, SEQ_R, "R", 3, (const size_t[]){D, rows, H}, &code, err);
-    if (!code) all.b = op_constant(g, n, SEQ_B, "B", 2, (const size_t[]){D, 2 * rows}, &code, err);
-    if (!code && kind == CELL_LSTM) all.p = op_constant(g, n, SEQ_P, "P", 2, (const size_t[]){D, 3 * H}, &code, err);
+    code = read_part(n, in[SEQ_W], "W", 3, (const size_t[]){D, rows, out->inputs}, &all.w, err);
+    if (!code) code = read_part(n, in[SEQ_R], "R", 3, (const size_t[]){D, rows, H}, &all.r, err);
+    if (!code) code = read_part(n, in[SEQ_B], "B", 2, (const size_t[]){D, 2 * rows}, &all.b, err);
+    if (!code && kind == CELL_LSTM) code = read_part(n, in[SEQ_P], "P", 2, (const size_t[]){D, 3 * H}, &all.p, err);
     for (size_t d = 0; d < D && !code; d++) {
         struct cell_spec s = {.kind = kind, .inputs = out->inputs, .hidden = H};
         struct source from = {all.w + d * rows * out->inputs, all.r + d * rows * H,
@@ -223,19 +251,20 @@ rnnd_code sequence_each(const struct graph *g, const struct graph_node *n, enum 
 }
 
 struct preparing {
-    const struct graph *g;
+    const struct kernels *kernels;
     struct sequence_node *out;
 };
 
 static rnnd_code prepare_cell(void *context, size_t direction, const struct cell_spec *spec, rnnd_error *err)
 {
     struct preparing *p = context;
-    return cell_prepare(spec, p->g->kernels, &p->out->cell[direction], err);
+    return cell_prepare(spec, p->kernels, &p->out->cell[direction], err);
 }
 
-rnnd_code sequence_read(const struct graph *g, const struct graph_node *n, enum cell_kind kind,
-                        struct sequence_node *out, rnnd_error *err)
+rnnd_code sequence_read(const struct kernels *kernels, const struct graph_node *n,
+                        const struct tensor *const in[SEQ_MASK], enum cell_kind kind, struct sequence_node *out,
+                        rnnd_error *err)
 {
-    struct preparing p = {g, out};
-    return sequence_each(g, n, kind, &(struct sequence_use){prepare_cell, &p}, out, err);
+    struct preparing p = {kernels, out};
+    return sequence_each(n, in, kind, &(struct sequence_use){prepare_cell, &p}, out, err);
 }

@@ -21,11 +21,14 @@ struct sequence_use {
     rnnd_code (*use)(void *context, size_t direction, const struct cell_spec *spec, rnnd_error *err);
     void *context;
 };
-rnnd_code sequence_each(const struct graph *g, const struct graph_node *n, enum cell_kind kind,
+/* `in`: the tensors of W [D][G*H][I], R [D][G*H][H], B [D][2*G*H], P [D][3*H] at their places, gates in ONNX's order. */
+rnnd_code sequence_each(const struct graph_node *n, const struct tensor *const in[SEQ_MASK], enum cell_kind kind,
                         const struct sequence_use *use, struct sequence_node *out, rnnd_error *err);
-/* Reads attributes and constants of the node and prepares its cells: W [D][G*H][I], R [D][G*H][H], B [D][2*G*H],
- * P [D][3*H], gates in ONNX's order. On failure what is there already is still the caller's to free. */
-rnnd_code sequence_read(const struct graph *g, const struct graph_node *n, enum cell_kind kind,
-                        struct sequence_node *out, rnnd_error *err);
+/* The same, preparing the node's cells. On failure what is there already is still the caller's to free. */
+rnnd_code sequence_read(const struct kernels *kernels, const struct graph_node *n,
+                        const struct tensor *const in[SEQ_MASK], enum cell_kind kind, struct sequence_node *out,
+                        rnnd_error *err);
+/* Those weights where the graph has them as constants; false if some are computed. */
+bool sequence_constants(const struct graph *g, const struct graph_node *n, const struct tensor *in[SEQ_MASK]);
 
 #endif
