@@ -7,7 +7,8 @@
 /* Numbers of inputs and outputs, attributes, and what the op itself checks. */
 rnnd_code graph_check_node(struct graph *g, struct graph_node *n, rnnd_error *err);
 /* Weights that every reader has packed are not kept twice: each goes as soon as the last one has, so that a model never
- * has all of its weights in both forms. Count all readers first (weights_read), then tell which node has been prepared. Counts parameters and bytes too. */
+ * has all of its weights in both forms. Count all readers first (weights_read), then tell
+ * which node has been prepared. Counts parameters and bytes too. */
 struct weights {
     struct graph *graph;
     size_t *readers; /* by value: those that have not packed it (yet) */

@@ -2,8 +2,8 @@
  *
  * Files write one LSTM with a head as a dozen operators: transpositions, squeezed directions, zeros expanded to the
  * batch's shape, the last step gathered. Where all of a tensor graph is of that kind, this writes the sequence graph it
- * stands for: batched, stepped, its recurrent states carried. Each value is followed as axes made of time, batch and features
- * (never of numbers), so what comes out holds for every batch and length. */
+ * stands for: batched, stepped, its recurrent states carried. Each value is followed as axes made of time, batch and
+ * features (never of numbers), so what comes out holds for every batch and length. */
 #ifndef RNND_STREAMLINE_H
 #define RNND_STREAMLINE_H
 

@@ -1,4 +1,4 @@
-/* recurrent.c -- LSTM, GRU and RNN nodes of sequence graphs: their weights and shapes, the states they read and make. */
+/* recurrent.c -- LSTM, GRU and RNN nodes of sequence graphs: weights and shapes, the states they read and make. */
 #include <string.h>
 
 #include "core/base/error.h"

@@ -45,7 +45,8 @@ static struct answer run(const struct kernels *kernels, size_t op, size_t steps,
                          float *c, int64_t *lens, void *mask, enum dtype mask_type)
 {
     size_t d = strcmp(direction, "bidirectional") == 0 ? 2 : 1, G = gates[op];
-    float *w = random_floats(d * G * H * I, 1), *r = random_floats(d * G * H * H, 2), *b = random_floats(d * 2 * G * H, 3);
+    float *w = random_floats(d * G * H * I, 1), *r = random_floats(d * G * H * H, 2);
+    float *b = random_floats(d * 2 * G * H, 3);
     const size_t state[] = {d, batch, H};
     struct one_op_input in[9] = {
         {.t = float_tensor(x, 3, (const size_t[]){steps, batch, I})},
@@ -196,8 +197,8 @@ static void own_activations(void **unused)
 static void refusals(void **unused)
 {
     (void)unused;
-    op_text_fails("case a LSTM\n" X "in f 1,4,2 1\nconst f 1,4,1 1\n", RNND_UNSUPPORTED);
-    op_text_fails("case a LSTM\n" X "const f 1,4,2 1\nin f 1,4,1 1\n", RNND_UNSUPPORTED);
+    op_text_fails("case a LSTM\n" X "in f 1,4,3 1\nconst f 1,4,1 1\n", RNND_MISMATCH);
+    op_text_fails("case a LSTM\n" X "const f 1,4,2 1\nin f 1,3,1 1\n", RNND_MISMATCH);
     op_text_fails("case a LSTM\n" X "const f 1,8,2 1\nconst f 1,4,1 1\n", RNND_MISMATCH);
     op_text_fails("case a LSTM\n" X "const f 4,2 1\nconst f 1,4,1 1\n", RNND_MISMATCH);
     op_text_fails("case a LSTM\n" X "const f 1,4,0\nconst f 1,4,1 1\n", RNND_MISMATCH);
