@@ -35,14 +35,29 @@ static bool find_act(const char *name, struct act *act)
     /* alpha and beta as ONNX has them where a list does not say */
     static const struct {
         const char *name, *ours;
-    } names[] = {{"relu", "relu"},           {"tanh", "tanh"},         {"sigmoid", "sigmoid"},
-                 {"affine", "affine"},       {"leakyrelu", "leaky_relu"}, {"thresholdedrelu", "thresholded_relu"},
-                 {"scaledtanh", "scaled_tanh"}, {"hardsigmoid", "hard_sigmoid_keras2"}, {"elu", "elu"},
-                 {"softsign", "softsign"},   {"softplus", "softplus"}, /* and what other frameworks have */
-                 {"linear", "linear"},       {"swish", "swish"},       {"silu", "silu"},
-                 {"gelu", "gelu"},           {"selu", "selu"},         {"relu6", "relu6"},
-                 {"exponential", "exp"},     {"exp", "exp"},           {"hardsigmoidkeras3", "hard_sigmoid"},
-                 {"hardtanh", "hard_tanh"},  {"hardswish", "hard_swish"}, {"mish", "mish"},
+    } names[] = {{"relu", "relu"},
+                 {"tanh", "tanh"},
+                 {"sigmoid", "sigmoid"},
+                 {"affine", "affine"},
+                 {"leakyrelu", "leaky_relu"},
+                 {"thresholdedrelu", "thresholded_relu"},
+                 {"scaledtanh", "scaled_tanh"},
+                 {"hardsigmoid", "hard_sigmoid_keras2"},
+                 {"elu", "elu"},
+                 {"softsign", "softsign"},
+                 {"softplus", "softplus"}, /* and what other frameworks have */
+                 {"linear", "linear"},
+                 {"swish", "swish"},
+                 {"silu", "silu"},
+                 {"gelu", "gelu"},
+                 {"selu", "selu"},
+                 {"relu6", "relu6"},
+                 {"exponential", "exp"},
+                 {"exp", "exp"},
+                 {"hardsigmoidkeras3", "hard_sigmoid"},
+                 {"hardtanh", "hard_tanh"},
+                 {"hardswish", "hard_swish"},
+                 {"mish", "mish"},
                  {"abs", "abs"}};
     char plain[32];
     plain_name(name, plain, sizeof plain);
@@ -103,7 +118,9 @@ static void reorder(float *to, const float *from, const size_t *order, size_t ga
         memcpy(to + i * piece, from + order[i] * piece, piece * sizeof *to);
 }
 
-struct source { const float *w, *r, *b, *p; }; /* one direction's part of the constants */
+struct source {
+    const float *w, *r, *b, *p;
+}; /* one direction's part of the constants */
 
 /* Copies in our order into one block, and hands the whole on. */
 static rnnd_code hand_on(const struct source *from, struct cell_spec *s, size_t direction,
@@ -132,8 +149,8 @@ static rnnd_code hand_on(const struct source *from, struct cell_spec *s, size_t 
     return code;
 }
 
-static rnnd_code read_sizes(const struct graph_node *n, const struct tensor *const in[SEQ_MASK], struct sequence_node *s,
-                            rnnd_error *err)
+static rnnd_code read_sizes(const struct graph_node *n, const struct tensor *const in[SEQ_MASK],
+                            struct sequence_node *s, rnnd_error *err)
 {
     size_t gates = gates_of[s->kind];
     for (int i = SEQ_W; i <= SEQ_R; i++)
@@ -151,7 +168,8 @@ static rnnd_code read_sizes(const struct graph_node *n, const struct tensor *con
     if (!fit)
         return fail_at(err, RNND_MISMATCH, n->name,
                        "node \"%.80s\" (%s): wanted W [%zu, %zu*hidden, inputs] and R [%zu, %zu*hidden, hidden], found "
-                       "%s and %s", n->name, n->op->name, s->directions, gates, s->directions, gates,
+                       "%s and %s",
+                       n->name, n->op->name, s->directions, gates, s->directions, gates,
                        dims_text(w->rank, w->dim, found_w, sizeof found_w),
                        dims_text(r->rank, r->dim, found_r, sizeof found_r));
     int64_t said = op_int(n, "hidden_size", (int64_t)s->hidden);
@@ -173,8 +191,8 @@ static rnnd_code read_options(const struct graph_node *n, struct sequence_node *
                        "node \"%.80s\" (%s): wanted direction forward, reverse or bidirectional, found \"%.80s\"",
                        n->name, n->op->name, direction);
     if (!(op_float(n, "clip", 0) >= 0))
-        return fail_at(err, RNND_MISMATCH, "clip", "node \"%.80s\" (%s): wanted a clip of 0 or above, found %g", n->name,
-                       n->op->name, (double)op_float(n, "clip", 0));
+        return fail_at(err, RNND_MISMATCH, "clip", "node \"%.80s\" (%s): wanted a clip of 0 or above, found %g",
+                       n->name, n->op->name, (double)op_float(n, "clip", 0));
     if (layout != 0 && layout != 1)
         return fail_at(err, RNND_MISMATCH, "layout", "node \"%.80s\" (%s): wanted layout 0 or 1, found %lld", n->name,
                        n->op->name, (long long)layout);
@@ -202,8 +220,9 @@ static rnnd_code read_part(const struct graph_node *n, const struct tensor *t, c
     *out = t ? t->data : NULL;
     if (!t || (t->dtype == DTYPE_F32 && t->rank == rank && memcmp(t->dim, dim, (size_t)rank * sizeof *dim) == 0))
         return RNND_OK;
-    return fail_at(err, RNND_MISMATCH, n->name, "node \"%.80s\" (%s), weights %s: wanted floats of shape %s, found %s %s",
-                   n->name, n->op->name, what, dims_text(rank, dim, want, sizeof want), dtype_name(t->dtype),
+    return fail_at(err, RNND_MISMATCH, n->name,
+                   "node \"%.80s\" (%s), weights %s: wanted floats of shape %s, found %s %s", n->name, n->op->name,
+                   what, dims_text(rank, dim, want, sizeof want), dtype_name(t->dtype),
                    dims_text(t->rank, t->dim, found, sizeof found));
 }
 
@@ -239,8 +258,8 @@ rnnd_code sequence_each(const struct graph_node *n, const struct tensor *const i
     if (!code && kind == CELL_LSTM) code = read_part(n, in[SEQ_P], "P", 2, (const size_t[]){D, 3 * H}, &all.p, err);
     for (size_t d = 0; d < D && !code; d++) {
         struct cell_spec s = {.kind = kind, .inputs = out->inputs, .hidden = H};
-        struct source from = {all.w + d * rows * out->inputs, all.r + d * rows * H,
-                              all.b ? all.b + d * 2 * rows : NULL, all.p ? all.p + d * 3 * H : NULL};
+        struct source from = {all.w + d * rows * out->inputs, all.r + d * rows * H, all.b ? all.b + d * 2 * rows : NULL,
+                              all.p ? all.p + d * 3 * H : NULL};
         s.clip = op_float(n, "clip", 0);
         s.coupled_forget = kind == CELL_LSTM && op_int(n, "input_forget", 0) != 0;
         s.reset_before = kind == CELL_GRU && op_int(n, "linear_before_reset", 0) == 0;

@@ -21,7 +21,7 @@ struct sequence_use {
     rnnd_code (*use)(void *context, size_t direction, const struct cell_spec *spec, rnnd_error *err);
     void *context;
 };
-/* `in`: the tensors of W [D][G*H][I], R [D][G*H][H], B [D][2*G*H], P [D][3*H] at their places, gates in ONNX's order. */
+/* `in`: W [D][G*H][I], R [D][G*H][H], B [D][2*G*H], P [D][3*H] at their places, gates in the order of ONNX. */
 rnnd_code sequence_each(const struct graph_node *n, const struct tensor *const in[SEQ_MASK], enum cell_kind kind,
                         const struct sequence_use *use, struct sequence_node *out, rnnd_error *err);
 /* The same, preparing the node's cells. On failure what is there already is still the caller's to free. */
