@@ -206,10 +206,11 @@ static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_er
     return code;
 }
 
-static const char *const lstm_attributes[] = {"activations",  "activation_alpha", "activation_beta", "clip", "direction",
-                                              "hidden_size",  "input_forget",     "layout",          NULL};
-static const char *const gru_attributes[] = {"activations", "activation_alpha",    "activation_beta", "clip", "direction",
-                                             "hidden_size", "linear_before_reset", "layout",          NULL};
+static const char *const lstm_attributes[] = {"activations", "activation_alpha", "activation_beta", "clip", "direction",
+                                              "hidden_size", "input_forget",     "layout",          NULL};
+static const char *const gru_attributes[] = {"activations", "activation_alpha", "activation_beta",     "clip",
+                                             "direction",   "hidden_size",      "linear_before_reset", "layout",
+                                             NULL};
 static const char *const rnn_attributes[] = {"activations", "activation_alpha", "activation_beta", "clip",
                                              "direction",   "hidden_size",      "layout",          NULL};
 static const struct op lstm = {"LSTM", 3, 9, 3, lstm_attributes, false, false, check, prepare, release, run};
