@@ -12,6 +12,9 @@
 #include "core/base/error.h"
 #include "core/formats/format.h"
 #include "core/formats/json.h"
+#include "core/formats/propose.h"
+#include "core/formats/torch.h"
+#include "core/model/assume.h"
 #include "core/model/config_merge.h"
 #include "core/model/digest.h"
 #include "core/model/foreign.h"
@@ -31,11 +34,26 @@ struct origin { /* where a model comes from */
     const rnnd_options *options;
 };
 
-/* The configuration: given, inside the file, or beside it, in this order (one beside wins over one that the reader only
- * made of the file's architecture). One that does not say what the network is goes on top of the file's own. */
-static rnnd_code find_config(const struct origin *from, const struct checkpoint *ck, struct arena *arena,
-                             struct config *out, rnnd_error *err)
+/* Sets what is known of a configuration that nobody has written: as it stands it is served once it is confirmed. */
+static rnnd_code propose(struct rnnd_model *m, const struct checkpoint *ck, rnnd_error *err)
 {
+    struct proposal p;
+    rnnd_code code = propose_config(ck, &m->arena, &p, err);
+    if (code) return code;
+    m->info.assumptions = p.assumptions;
+    m->info.assumption_count = p.assumption_count;
+    m->info.side_file = p.config;
+    return RNND_OK;
+}
+
+/* The configuration: given, inside the file, or beside it, in this order (one beside wins over one that the reader only
+ * made of the file's architecture), or else proposed. One that does not say what the network is goes on top of the
+ * file's own or of the proposal. */
+static rnnd_code find_config(struct rnnd_model *m, const struct origin *from, const struct checkpoint *ck,
+                             rnnd_error *err)
+{
+    struct arena *arena = &m->arena;
+    struct config *out = &m->config;
     const char *over = from->options ? from->options->config : NULL, *base = ck->config;
     size_t over_bytes = over ? strlen(over) : 0, base_bytes = ck->config_bytes;
     bool own = ck->own && ck->format->lower, stands_alone = false;
@@ -48,14 +66,16 @@ static rnnd_code find_config(const struct origin *from, const struct checkpoint 
         base = "{\"format\":1}";
         base_bytes = strlen(base);
     }
-    if (!over && !base)
-        return fail(err, RNND_MISMATCH,
-                    "there is no configuration: wanted one in the metadata under \"rnnd\" or beside it in %s.rnnd.json",
-                    from->name);
-    if (!over || !base) return config_parse(over ? over : base, over ? over_bytes : base_bytes, own, arena, out, err);
-    rnnd_code code = config_has_network(over, over_bytes, &stands_alone, err);
+    rnnd_code code = over ? config_has_network(over, over_bytes, &stands_alone, err) : RNND_OK;
     if (!code && stands_alone) return config_parse(over, over_bytes, own, arena, out, err);
+    if (!code && !base) {
+        code = propose(m, ck, err);
+        base = m->info.side_file;
+        base_bytes = code ? 0 : strlen(base);
+    }
+    if (!code && !over) return config_parse(base, base_bytes, own, arena, out, err);
     if (!code) code = config_merge(base, base_bytes, over, over_bytes, &merged, err);
+    if (!code && m->info.side_file[0]) code = model_side_file(m, merged, err); /* the proposal, with what is beside it */
     if (!code) code = config_parse(merged, strlen(merged), own, arena, out, err);
     mem_free(merged);
     return code;
@@ -153,11 +173,12 @@ static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct c
 {
     m->info.side_file = "";
     rnnd_code code = format_read(from->data, from->bytes, from->path, ck, err);
-    if (!code) code = find_config(from, ck, &m->arena, &m->config, err);
+    if (!code) code = find_config(m, from, ck, err);
     if (!code && ck->own && ck->format->lower)
         code = foreign_build(m, ck, from->bytes, err);
     else if (!code)
         code = stack_build(m->config.json, ck, &m->graph, &m->arena, &m->network, err);
+    if (!code && torch_of(ck)) m->network.framework = "PyTorch";
     if (!code) code = model_digest(m, ck, from->data, from->bytes, err);
     if (code) return code;
     m->format = strcmp(ck->format->name, "safetensors") == 0 ? "rnnd-1" : ck->format->name;

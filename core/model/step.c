@@ -172,6 +172,8 @@ rnnd_code rnnd_step(rnnd_workspace *ws, rnnd_step_row *rows, size_t n, rnnd_erro
     const rnnd_model *m = ws->model;
     rnnd_error first = {.code = RNND_OK};
     rnnd_code confirmed = model_check_confirmed(m, err);
+    for (size_t i = 0; i < n && confirmed; i++)
+        rows[i].code = confirmed;
     if (confirmed) return confirmed;
     if (!m->info.streamable)
         return fail(err, RNND_UNSUPPORTED, "model %.80s cannot be stepped: %s", m->info.name, m->info.not_streamable);

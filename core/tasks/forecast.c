@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/mem.h"
 #include "core/base/rng.h"
+#include "core/model/assume.h"
 #include "core/tasks/series.h"
 
 #include <math.h>
@@ -114,7 +115,9 @@ rnnd_code rnnd_forecast_open(const struct rnnd_model *model, const void *state, 
                              struct rnnd_forecast **out, rnnd_error *err)
 {
     *out = NULL;
-    rnnd_code code = check_params(model, params, err);
+    rnnd_code code = model_check_confirmed(model, err);
+    if (!code)
+        code = check_params(model, params, err);
     if (code)
         return code;
     struct rnnd_forecast *f = mem_alloc(1, sizeof *f);

@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/base/mem.h"
+#include "core/model/assume.h"
 #include "core/tasks/sampler.h"
 #include "core/tasks/spool.h"
 #include "core/tasks/text.h"
@@ -87,6 +88,9 @@ rnnd_code rnnd_generation_open(const rnnd_model *model, const rnnd_generate_para
                                rnnd_generation **out, rnnd_error *err)
 {
     *out = NULL;
+    rnnd_code confirmed = model_check_confirmed(model, err);
+    if (confirmed)
+        return confirmed;
     const struct tokenizer *t = text_tokenizer(model, err);
     if (!t)
         return RNND_UNSUPPORTED;
