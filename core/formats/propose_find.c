@@ -95,11 +95,11 @@ static rnnd_code read_sizes(struct proposing *p, const char *path, size_t n, str
 static bool check_layers(const struct proposing *p, const char *path, size_t n, const struct item *i)
 {
     size_t rows = i->gates * i->hidden, width = i->projection ? i->projection : i->hidden;
-    char role[40];
+    char role[48];
     bool good = true;
     for (size_t k = 0; k < i->layers * (i->both ? 2 : 1) && good; k++) {
         size_t layer = i->both ? k / 2 : k;
-        char end[24];
+        char end[32];
         snprintf(end, sizeof end, "_l%zu%s", layer, i->both && k % 2 ? "_reverse" : "");
         if (i->cell) end[0] = 0;
         snprintf(role, sizeof role, "weight_ih%s", end);
@@ -246,7 +246,7 @@ static rnnd_code find_group(struct proposing *p, const struct checkpoint_tensor 
 {
     const char *role = role_of(t->name);
     size_t n = (size_t)(role - t->name);
-    struct item *i;
+    struct item *i = NULL;
     if (has_item(p, t->name, n ? n - 1 : 0)) return RNND_OK;
     rnnd_code code = next_item(p, &i);
     if (code) return code;
@@ -260,7 +260,7 @@ static rnnd_code find_group(struct proposing *p, const struct checkpoint_tensor 
 /* A module without tensors, where classes are known. */
 static rnnd_code find_module(struct proposing *p, const struct torch_module *m)
 {
-    struct item found, *i;
+    struct item found, *i = NULL;
     bool known, some;
     if (m->children || !m->torch_nn) return RNND_OK;
     propose_class(m, &found, &known, &some);
