@@ -49,7 +49,9 @@ void json_text_string(struct json_text *t, const char *s)
             plain++;
         json_text_bytes(t, s, plain);
         s += plain;
-        if (*s) json_text_add(t, "\\u%04x", (unsigned)(unsigned char)*s++);
+        if (!*s) break;
+        json_text_add(t, *s == '"' || *s == '\\' ? "\\%c" : "\\u%04x", *s);
+        s++;
     }
     json_text_bytes(t, "\"", 1);
 }

@@ -61,12 +61,13 @@ static rnnd_code order_tensors(struct proposing *p)
     return RNND_OK;
 }
 
-rnnd_code propose_config(const struct checkpoint *ck, struct arena *arena, struct proposal *out, rnnd_error *err)
+rnnd_code propose_config(const struct checkpoint *ck, const char *name, struct arena *arena, struct proposal *out,
+                         rnnd_error *err)
 {
     memset(out, 0, sizeof *out);
     struct proposing *p = mem_alloc(1, sizeof *p);
     if (!p) return fail_memory(err, sizeof *p);
-    *p = (struct proposing){.ck = ck, .torch = torch_of(ck), .arena = arena, .err = err};
+    *p = (struct proposing){.ck = ck, .name = name, .torch = torch_of(ck), .arena = arena, .err = err};
     p->classes = p->torch && p->torch->form != TORCH_STATE;
     p->assumptions = arena_alloc(arena, PROPOSE_MAX_ASSUMPTIONS, sizeof *p->assumptions);
     rnnd_code code = p->assumptions ? order_tensors(p) : fail_memory(err, PROPOSE_MAX_ASSUMPTIONS * sizeof(char *));

@@ -12,7 +12,8 @@ struct proposal {
 };
 
 /* All of *out is in the arena. UNSUPPORTED says why nothing can be proposed, what was found, and the way out: a side
- * file, or models/rnnd_export.py. */
-rnnd_code propose_config(const struct checkpoint *ck, struct arena *arena, struct proposal *out, rnnd_error *err);
+ * file NAME.rnnd.json, or models/rnnd_export.py. */
+rnnd_code propose_config(const struct checkpoint *ck, const char *name, struct arena *arena, struct proposal *out,
+                         rnnd_error *err);
 
 #endif

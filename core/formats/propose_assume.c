@@ -23,6 +23,9 @@ static rnnd_code say_function(struct proposing *p)
         if (i->kind == ITEM_RECURRENT && i->gates == 1 && !i->activation)
             code = propose_say(p, "the function of \"%.80s\": tanh, which is PyTorch's usual one; it may be relu",
                                propose_name(i));
+        if (i->guessed)
+            code = propose_say(p, "\"%.80s\" is an Embedding of %zu ids: it stands where one would", i->path,
+                               i->inputs);
         if (norm && !i->has_number)
             code = propose_say(p, "epsilon of \"%.80s\": 1e-5, which is PyTorch's usual one", i->path);
         if (!code && i->kind == ITEM_LAYER_NORM && !i->module)

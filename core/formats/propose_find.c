@@ -24,8 +24,8 @@ static rnnd_code refuse(struct proposing *p, const struct checkpoint_tensor *t, 
 {
     char shape[96];
     return fail_at(p->err, RNND_UNSUPPORTED, t->name,
-                   "the file has no configuration, and none can be proposed: tensor \"%.80s\" %s %s; " PROPOSE_WAY_OUT,
-                   t->name, shape_text(shape, t->rank, t->dim), why);
+                   PROPOSE_NONE "tensor \"%.80s\" %s %s" PROPOSE_WAY_OUT, t->name,
+                   shape_text(shape, t->rank, t->dim), why, p->name);
 }
 
 /* The tensor PATH.role; path has its dot. */
@@ -213,8 +213,8 @@ static rnnd_code find_plain(struct proposing *p, const char *path, size_t n, str
     }
     if (class_allows(i)) return RNND_OK;
     return fail(p->err, RNND_UNSUPPORTED,
-                "the file has no configuration, and none can be proposed: module \"%.80s\" is of class %.60s, which "
-                "is no layer of a list; " PROPOSE_WAY_OUT, i->path, i->module->class_name);
+                PROPOSE_NONE "module \"%.80s\" is of class %.60s, which is no layer of a list" PROPOSE_WAY_OUT, i->path,
+                i->module->class_name, p->name);
 }
 
 static const struct torch_module *module_of(const struct proposing *p, const char *path)
@@ -235,8 +235,7 @@ static rnnd_code next_item(struct proposing *p, struct item **out)
 {
     if (p->item_count == PROPOSE_MAX_ITEMS || (p->torch && p->torch->module_count > MAX_MODULES))
         return fail(p->err, RNND_UNSUPPORTED,
-                    "the file has no configuration, and more than %d layers, so none is proposed; " PROPOSE_WAY_OUT,
-                    PROPOSE_MAX_ITEMS);
+                    PROPOSE_NONE "the file has more than %d layers" PROPOSE_WAY_OUT, PROPOSE_MAX_ITEMS, p->name);
     *out = &p->items[p->item_count++];
     return RNND_OK;
 }
@@ -266,8 +265,8 @@ static rnnd_code find_module(struct proposing *p, const struct torch_module *m)
     propose_class(m, &found, &known, &some);
     if (!known)
         return fail(p->err, RNND_UNSUPPORTED,
-                    "the file has no configuration, and none can be proposed: module \"%.80s\" is of class %.60s, "
-                    "which is no layer of a list; " PROPOSE_WAY_OUT, m->path, m->class_name);
+                    PROPOSE_NONE "module \"%.80s\" is of class %.60s, which is no layer of a list" PROPOSE_WAY_OUT,
+                    m->path, m->class_name, p->name);
     if (!some) return RNND_OK;
     rnnd_code code = next_item(p, &i);
     if (!code) *i = found;
@@ -282,8 +281,8 @@ static rnnd_code nothing_recurrent(struct proposing *p)
     for (size_t i = 0; i < p->ck->count && i < 4; i++)
         at += (size_t)snprintf(names + at, sizeof names - at, "%s\"%.50s\"", i ? ", " : "", p->tensors[i]->name);
     return fail(p->err, RNND_UNSUPPORTED,
-                "the file has no configuration, and no recurrent layer (weight_hh_l0 ..) among its %zu tensors (%s%s); "
-                PROPOSE_WAY_OUT, p->ck->count, names, p->ck->count > 4 ? ", .." : "");
+                PROPOSE_NONE "no recurrent layer (weight_hh_l0 ..) is among its %zu tensors (%s%s)" PROPOSE_WAY_OUT,
+                p->ck->count, names, p->ck->count > 4 ? ", .." : "", p->name);
 }
 
 rnnd_code propose_find(struct proposing *p)

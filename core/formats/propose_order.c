@@ -57,10 +57,29 @@ static rnnd_code no_order(struct proposing *p)
     list_items(p, recurrent > 1, text, sizeof text);
     if (recurrent > 1)
         return fail(p->err, RNND_UNSUPPORTED,
-                    "the file has no configuration, and %zu recurrent layers that are no chain (%s): a side file "
-                    "NAME.rnnd.json must say what the network is", recurrent, text);
+                    PROPOSE_NONE "the file has %zu recurrent layers that are no chain (%s), and a side file "
+                    "%.60s.rnnd.json must say what the network is", recurrent, text, p->name);
     return fail(p->err, RNND_UNSUPPORTED,
-                "the file has no configuration, and its layers' widths make no chain (%s); " PROPOSE_WAY_OUT, text);
+                PROPOSE_NONE "the widths of its layers make no chain (%s)" PROPOSE_WAY_OUT, text, p->name);
+}
+
+/* An embedding by another name than that: a matrix without bias, as wide as a recurrent layer's input. */
+static bool guess_embedding(struct proposing *p)
+{
+    for (size_t i = 0; i < p->item_count; i++) {
+        struct item *item = &p->items[i];
+        bool feeds = false;
+        for (size_t k = 0; k < p->item_count; k++)
+            feeds |= p->items[k].kind == ITEM_RECURRENT && p->items[k].inputs == item->inputs;
+        if (item->kind != ITEM_DENSE || item->bias || !feeds || (item->module && item->module->class_name)) continue;
+        size_t rows = item->outputs;
+        item->kind = ITEM_EMBEDDING;
+        item->outputs = item->inputs;
+        item->inputs = rows;
+        item->guessed = true;
+        return true;
+    }
+    return false;
 }
 
 rnnd_code propose_order(struct proposing *p)
@@ -80,6 +99,10 @@ rnnd_code propose_order(struct proposing *p)
         s->anchors[s->count++] = i;
     }
     search(s, 0, 0);
+    if (!s->solutions && !s->ids && guess_embedding(p)) {
+        s->ids = true;
+        search(s, 0, 0);
+    }
     if (!s->solutions) {
         code = no_order(p);
         goto out;

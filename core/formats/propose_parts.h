@@ -7,7 +7,9 @@
 
 #define PROPOSE_MAX_ITEMS 96
 #define PROPOSE_MAX_ASSUMPTIONS 128
-#define PROPOSE_WAY_OUT "put a configuration beside it in NAME.rnnd.json, or write the model with models/rnnd_export.py"
+/* begin and end of every refusal; the end wants p->name */
+#define PROPOSE_NONE "there is no configuration, and none can be proposed: "
+#define PROPOSE_WAY_OUT "; put one beside the file in %.60s.rnnd.json, or write the model with models/rnnd_export.py"
 
 enum item_kind {
     ITEM_RECURRENT,
@@ -29,6 +31,7 @@ struct item { /* one layer of the proposal */
     size_t gates, hidden, projection, layers; /* RECURRENT; gates 4 LSTM, 3 GRU, 1 RNN */
     bool both, cell;                      /* two directions; tensors without a layer number */
     bool bias, affine;
+    bool guessed;                         /* EMBEDDING: by its place alone */
     const char *activation;               /* of ACTIVATION, and of an RNN whose file says it */
     double number;                        /* ACTIVATION: alpha; norms: epsilon; DROPOUT: rate */
     bool has_number;
@@ -36,6 +39,7 @@ struct item { /* one layer of the proposal */
 
 struct proposing {
     const struct checkpoint *ck;
+    const char *name;               /* of the model, for messages */
     const struct torch_file *torch; /* or NULL */
     struct arena *arena;
     const struct checkpoint_tensor **tensors; /* in the file's order */

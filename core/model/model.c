@@ -35,10 +35,10 @@ struct origin { /* where a model comes from */
 };
 
 /* Sets what is known of a configuration that nobody has written: as it stands it is served once it is confirmed. */
-static rnnd_code propose(struct rnnd_model *m, const struct checkpoint *ck, rnnd_error *err)
+static rnnd_code propose(struct rnnd_model *m, const char *name, const struct checkpoint *ck, rnnd_error *err)
 {
     struct proposal p;
-    rnnd_code code = propose_config(ck, &m->arena, &p, err);
+    rnnd_code code = propose_config(ck, name, &m->arena, &p, err);
     if (code) return code;
     m->info.assumptions = p.assumptions;
     m->info.assumption_count = p.assumption_count;
@@ -69,13 +69,13 @@ static rnnd_code find_config(struct rnnd_model *m, const struct origin *from, co
     rnnd_code code = over ? config_has_network(over, over_bytes, &stands_alone, err) : RNND_OK;
     if (!code && stands_alone) return config_parse(over, over_bytes, own, arena, out, err);
     if (!code && !base) {
-        code = propose(m, ck, err);
+        code = propose(m, from->name, ck, err);
         base = m->info.side_file;
         base_bytes = code ? 0 : strlen(base);
     }
     if (!code && !over) return config_parse(base, base_bytes, own, arena, out, err);
     if (!code) code = config_merge(base, base_bytes, over, over_bytes, &merged, err);
-    if (!code && m->info.side_file[0]) code = model_side_file(m, merged, err); /* the proposal, with what is beside it */
+    if (!code && m->info.side_file[0]) code = model_side_file(m, merged, err); /* with what stands beside it */
     if (!code) code = config_parse(merged, strlen(merged), own, arena, out, err);
     mem_free(merged);
     return code;
