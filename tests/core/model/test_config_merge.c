@@ -24,7 +24,7 @@ static void whose_key_wins(void **unused)
         {"{\"format\":1,\"layers\":[{\"type\":\"lstm\"}]}", "{\"name\":\"n\",\"mode\":\"carry\"}",
          "{\"name\":\"n\",\"mode\":\"carry\",\"format\":1,\"layers\":[{\"type\":\"lstm\"}]}"},
         {"{\"name\":\"a\",\"x_\\u0001\\\"\\\\\":1}", "{\"name\":\"b\"}",
-         "{\"name\":\"b\",\"x_\\u0001\\u0022\\u005c\":1}"},
+         "{\"name\":\"b\",\"x_\\u0001\\\"\\\\\":1}"},
         {"{\"name\":\"a\",\"format\":1}", "{\"name\":null}", "{\"format\":1}"},
         {"{\"name\":null}", "{\"format\":1}", "{\"format\":1}"},
         {"{\"text\":{\"a\":1}}", "{\"text\":{\"b\":2}}", "{\"text\":{\"b\":2}}"},
