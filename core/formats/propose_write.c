@@ -27,7 +27,7 @@ static void put_tensors(struct json_text *t, const struct item *i)
         for (int r = 0; r < 5; r++) {
             if ((r == 2 || r == 3) && !i->bias) continue;
             if (r == 4 && !i->projection) continue;
-            char end[24], role[48];
+            char end[32], role[48];
             snprintf(end, sizeof end, "_l%zu%s", i->both ? k / 2 : k, i->both && k % 2 ? "_reverse" : "");
             snprintf(role, sizeof role, "%s%s", roles[r], end);
             json_text_add(t, "%s\"%s\": \"%s%s\"", first ? "" : ", ", role, roles[r], i->cell ? "" : end);
