@@ -134,5 +134,119 @@ async function sequence() {
   v.write();
 }
 
-const parts = { linear, sequence };
+// ---- convolutions, pooling, Resize ---------------------------------------------------------------------------------
+async function convolution() {
+  const v = new Vectors('ops_convolution.txt', 'Conv, ConvTranspose, pooling, Resize');
+  seed(3);
+  const conv = async (name, x, w, attrs = {}, bias = true, op = 'Conv') => {
+    const out = op === 'Conv' ? w[0] : w[1] * (attrs.group ?? 1);
+    await v.add(op, { name, attrs, in: [f(x), f(w), ...(bias ? [f([out])] : [])], tol, digits: 7 });
+  };
+  await conv('1d', [2, 3, 7], [4, 3, 3]);
+  await conv('1d_nobias', [1, 2, 5], [3, 2, 2], {}, false);
+  await conv('1d_stride', [1, 2, 11], [3, 2, 4], { strides: [3] });
+  await conv('1d_pads', [2, 2, 5], [2, 2, 3], { pads: [2, 1], kernel_shape: [3] });
+  await conv('1d_causal', [1, 3, 6], [2, 3, 3], { pads: [4, 0], dilations: [2] });
+  await conv('1d_dilated_strided', [1, 2, 12], [3, 2, 3], { dilations: [3], strides: [2], pads: [1, 3] });
+  await conv('1d_wide', [1, 17, 3], [33, 17, 1]);
+  await conv('1d_group', [2, 4, 6], [6, 2, 3], { group: 2 });
+  await conv('1d_depthwise', [1, 3, 6], [3, 1, 3], { group: 3, pads: [1, 1] });
+  await conv('1d_long', [1, 1, 210], [2, 1, 3], { pads: [1, 1], strides: [2] });
+  for (const auto_pad of ['SAME_UPPER', 'SAME_LOWER', 'VALID']) {
+    await conv('1d_' + auto_pad, [1, 2, 7], [2, 2, 4], { auto_pad });
+    await conv('1d_stride_' + auto_pad, [1, 2, 7], [2, 2, 3], { auto_pad, strides: [2] });
+    await conv('2d_' + auto_pad, [1, 1, 4, 5], [2, 1, 2, 3], { auto_pad, strides: [2, 1] });
+  }
+  await conv('2d', [2, 2, 4, 5], [3, 2, 2, 3]);
+  await conv('2d_pads', [1, 2, 3, 4], [2, 2, 3, 3], { pads: [1, 0, 2, 3] });
+  await conv('2d_strides', [1, 2, 6, 7], [2, 2, 3, 2], { strides: [2, 3] });
+  await conv('2d_dilations', [1, 1, 6, 7], [2, 1, 2, 3], { dilations: [3, 2], pads: [1, 1, 1, 1] });
+  await conv('2d_group', [1, 4, 3, 3], [4, 2, 2, 2], { group: 2, strides: [1, 2], pads: [0, 1, 1, 0] });
+  await conv('2d_height1', [1, 2, 1, 6], [2, 2, 1, 3]);
+  const back = (name, x, w, attrs, bias) => conv(name, x, w, attrs, bias, 'ConvTranspose');
+  await back('1d', [2, 3, 4], [3, 2, 3]);
+  await back('1d_stride', [1, 2, 4], [2, 3, 4], { strides: [3] });
+  await back('1d_pads', [1, 2, 5], [2, 2, 4], { strides: [2], pads: [1, 2] }, false);
+  await back('1d_more', [1, 2, 4], [2, 2, 3], { strides: [3], output_padding: [2] });
+  await back('1d_dilated', [1, 2, 4], [2, 2, 3], { dilations: [2], strides: [2] });
+  await back('1d_shape', [1, 2, 4], [2, 2, 3], { strides: [2], output_shape: [8] });
+  await back('1d_shape_odd', [1, 2, 4], [2, 2, 4], { strides: [2], output_shape: [7] });
+  for (const auto_pad of ['SAME_UPPER', 'SAME_LOWER', 'VALID']) await back('1d_' + auto_pad, [1, 2, 4], [2, 1, 5], { auto_pad, strides: [2] });
+  await back('1d_group', [1, 4, 3], [4, 3, 2], { group: 2 });
+  await back('2d', [1, 2, 3, 2], [2, 3, 2, 3], { strides: [2, 1] });
+  await back('2d_all', [1, 2, 3, 2], [2, 2, 3, 2], { strides: [2, 3], pads: [1, 0, 0, 1], output_padding: [1, 2], dilations: [1, 2] });
+  for (const op of ['MaxPool', 'AveragePool']) {
+    const pool = (name, x, attrs) => v.add(op, { name, attrs, in: [f(x)], tol, digits: 7 });
+    await pool('1d', [2, 2, 7], { kernel_shape: [3] });
+    await pool('1d_stride', [1, 2, 8], { kernel_shape: [3], strides: [2] });
+    await pool('1d_pads', [1, 2, 6], { kernel_shape: [3], pads: [1, 2], strides: [2] });
+    await pool('1d_ceil', [1, 2, 8], { kernel_shape: [3], strides: [3], ceil_mode: 1 });
+    await pool('1d_ceil_pads', [1, 2, 7], { kernel_shape: [3], strides: [2], ceil_mode: 1, pads: [1, 1] });
+    await pool('1d_ceil_beyond', [1, 1, 5], { kernel_shape: [1], strides: [3], ceil_mode: 1 });
+    for (const auto_pad of ['SAME_UPPER', 'SAME_LOWER', 'VALID']) await pool('1d_' + auto_pad, [1, 2, 7], { kernel_shape: [4], strides: [2], auto_pad });
+    await pool('2d', [1, 2, 4, 5], { kernel_shape: [2, 3] });
+    await pool('2d_all', [1, 1, 6, 7], { kernel_shape: [3, 2], strides: [2, 2], pads: [1, 0, 2, 1], ceil_mode: 1 });
+    if (op === 'MaxPool') await pool('dilated', [1, 1, 6, 7], { kernel_shape: [2, 3], dilations: [2, 3], strides: [1, 1] });
+    if (op === 'MaxPool') await pool('dilated_pads', [1, 2, 9], { kernel_shape: [3], dilations: [2], pads: [2, 1] });
+    if (op === 'AveragePool') {
+      await pool('padded', [1, 2, 6], { kernel_shape: [3], pads: [1, 2], strides: [2], count_include_pad: 1 });
+      await pool('padded_2d', [1, 1, 4, 5], { kernel_shape: [3, 2], pads: [1, 1, 1, 0], count_include_pad: 1 });
+      await pool('padded_ceil', [1, 1, 6], { kernel_shape: [3], strides: [2], pads: [1, 1], ceil_mode: 1, count_include_pad: 1 });
+      await v.add(op, { name: 'dilated', opset: 19, attrs: { kernel_shape: [3], dilations: [2], pads: [1, 1] }, in: [f([1, 2, 8])], tol, digits: 7 });
+    }
+    for (const x of [[2, 3, 7], [1, 2, 3, 4], [1, 2, 2, 3, 2]]) await v.add('Global' + op, { name: x.length + 'd', in: [f(x)], tol, digits: 7 });
+  }
+  const empty = f([0]);
+  for (const mode of ['half_pixel', 'pytorch_half_pixel', 'asymmetric', 'align_corners'])
+    for (const nearest_mode of ['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil']) {
+      const attrs = { mode: 'nearest', coordinate_transformation_mode: mode, nearest_mode };
+      await v.add('Resize', { name: `${mode}_${nearest_mode}_up`, attrs, in: [f([1, 1, 3]), empty, f([3], [1, 1, 2.6])], tol });
+      await v.add('Resize', { name: `${mode}_${nearest_mode}_down`, attrs, in: [f([1, 1, 7]), null, null, i([3], [1, 1, 4])], tol });
+    }
+  await v.add('Resize', { name: '2d', attrs: { mode: 'nearest' }, in: [f([1, 2, 2, 3]), null, f([4], [1, 1, 2, 3])], tol });
+  await v.add('Resize', { name: 'axes', attrs: { mode: 'nearest', axes: [3, 2] }, in: [f([1, 1, 2, 3]), null, null, i([2], [6, 3])], tol });
+  await v.add('Resize', { name: 'one', attrs: { mode: 'nearest', coordinate_transformation_mode: 'pytorch_half_pixel' }, in: [f([1, 1, 5]), null, null, i([3], [1, 1, 1])], tol });
+  await v.add('Upsample', { name: '2d', opset: 9, attrs: { mode: 'nearest' }, in: [f([1, 2, 2, 3]), f([4], [1, 1, 2, 3])], tol });
+  await v.add('Upsample', { name: '1d', opset: 9, attrs: { mode: 'nearest' }, in: [f([1, 2, 4]), f([3], [1, 1, 2.5])], tol });
+  v.write();
+}
+
+// ---- norms ---------------------------------------------------------------------------------------------------------
+async function normal() {
+  const v = new Vectors('ops_normal.txt', 'Softmax to GroupNormalization');
+  seed(4);
+  const rows = [['1d', [5]], ['2d', [3, 4]], ['3d', [2, 3, 4]], ['first', [4, 3, 2], 0], ['middle', [2, 5, 3], 1], ['negative', [2, 5, 3], -2],
+    ['wide', [2, 37]], ['one', [3, 1]]];
+  for (const op of ['Softmax', 'LogSoftmax', 'Hardmax', 'LpNormalization'])
+    for (const [name, x, axis] of rows) await v.add(op, { name, attrs: axis === undefined ? {} : { axis }, in: [f(x)], tol, digits: 7 });
+  await v.add('Softmax', { name: 'large', in: [f([2, 3], [1000, 1001, 999, -1000, -1001, -999])], tol });
+  await v.add('LogSoftmax', { name: 'large', in: [f([2, 3], [1000, 1001, 999, -1000, -1001, -999])], tol });
+  await v.add('Softmax', { name: 'masked', in: [f([2, 3], [-Infinity, 1, 2, 3, -Infinity, -Infinity])], tol });
+  await v.add('Softmax', { name: 'empty', in: [f([0, 3])], tol });
+  await v.add('Hardmax', { name: 'ties', in: [f([2, 4], [1, 3, 3, 0, 2, 2, 2, 2])], tol });
+  for (const p of [1, 2]) await v.add('LpNormalization', { name: 'p' + p, attrs: { p, axis: 1 }, in: [f([2, 3, 4])], tol });
+  const layer = (name, x, scale, bias, attrs = {}, out = 1) => v.add('LayerNormalization',
+    { name, attrs, in: [f(x), f(scale), ...(bias ? [f(bias)] : [])], out, tol, digits: 7 });
+  await layer('2d', [3, 5], [5], [5]);
+  await layer('3d', [2, 3, 17], [17], [17], { epsilon: float(0.001) });
+  await layer('nobias', [2, 3, 4], [4]);
+  await layer('axis1', [2, 3, 4], [3, 4], [3, 4], { axis: 1 });
+  await layer('axis0', [2, 3], [2, 3], [2, 3], { axis: 0 });
+  await layer('axis_negative', [2, 3, 4], [3, 4], null, { axis: -2 });
+  await layer('moments', [2, 3, 4], [4], [4], {}, 3);
+  await layer('moments_axis1', [2, 3, 4], [3, 4], null, { axis: 1 }, [true, false, true]);
+  const positive = (dims) => f(dims, () => 0.2 + Math.round(uniform() * 200) / 100);
+  for (const x of [[3, 4], [2, 3, 5], [1, 2, 3, 4], [1, 1, 300]]) {
+    const C = [x[1]];
+    await v.add('BatchNormalization', { name: x.join('x'), in: [f(x), f(C), f(C), f(C), positive(C)], tol, digits: 7 });
+  }
+  await v.add('BatchNormalization', { name: 'epsilon', attrs: { epsilon: float(0.1), momentum: float(0.5) }, in: [f([2, 3, 2]), f([3]), f([3]), f([3]), positive([3])], tol });
+  for (const x of [[2, 3, 5], [1, 2, 3, 4]]) await v.add('InstanceNormalization', { name: x.join('x'), in: [f(x), f([x[1]]), f([x[1]])], tol, digits: 7 });
+  await v.add('InstanceNormalization', { name: 'far', attrs: { epsilon: float(0.01) }, in: [f([1, 2, 6], (k) => 100 + k % 5), f([2]), f([2])], tol });
+  await v.add('GroupNormalization', { name: '18', attrs: { num_groups: 2 }, in: [f([2, 4, 3]), f([2]), f([2])], tol, digits: 7 });
+  await v.add('GroupNormalization', { name: '21', opset: 21, attrs: { num_groups: 2, epsilon: float(0.01) }, in: [f([1, 6, 2, 2]), f([6]), f([6])], tol, digits: 7 });
+  v.write();
+}
+
+const parts = { linear, sequence, convolution, normal };
 for (const part of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(parts)) await parts[part]();
