@@ -415,7 +415,7 @@ int main(void)
 {
     const char *given = getenv("SEED");
     seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    print_message("SEED=%llu\n", (unsigned long long)seed);
+    printf("seed %llu\n", (unsigned long long)seed);
     map = mmap(NULL, span + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map == MAP_FAILED || mprotect(map + span, 4096, PROT_NONE)) return 1;
     const struct CMUnitTest tests[] = {
