@@ -3,6 +3,7 @@
 
 #include "core/base/error.h"
 #include "core/formats/format.h"
+#include "core/formats/keras.h"
 #include "core/formats/onnx.h"
 #include "core/formats/rtjson.h"
 #include "core/formats/safetensors.h"
@@ -10,6 +11,8 @@
 
 static const struct format formats[] = {
     {"safetensors", safetensors_probe, safetensors_read, NULL},
+    {"keras-h5", keras_h5_probe, keras_h5_read, keras_lower},
+    {"keras", keras_zip_probe, keras_zip_read, keras_lower},
     {"torch", torch_probe, torch_read, NULL},
     {"rtneural", rtneural_probe, rtneural_read, NULL},
     {"guitar-json", guitar_probe, guitar_read, NULL},
@@ -25,7 +28,6 @@ static const struct { /* files people try, by their first bytes, and the way fro
     const char *advice;
 } strangers[] = {
     {"version https://git-lfs", 23, "a Git LFS pointer: fetch the file itself with `git lfs pull`"},
-    {"\x89HDF\r\n\x1a\n", 8, "an HDF5 file (Keras .h5): save its weights as safetensors with a configuration"},
     {"PK\x03\x04", 4, "a zip file (.keras, .pt, .npz): save its weights as safetensors with a configuration; "
      "models/rnnd_export.py does so for a PyTorch module"},
     {"\x1f\x8b", 2, "a gzip file: unpack it first"},

@@ -133,17 +133,22 @@ static size_t width_of(const struct keras_tensor *t)
     return t && t->rank > 0 && t->dim[t->rank - 1] > 0 ? (size_t)t->dim[t->rank - 1] : 0;
 }
 
+static void set_port(struct graph_port *p, const struct keras_tensor *t, bool time)
+{
+    *p = (struct graph_port){.dtype = DTYPE_F32, .rank = t->rank, .batch_axis = t->rank ? 0 : -1, .time_axis = -1};
+    memcpy(p->dim, t->dim, sizeof p->dim);
+    if (time && t->rank >= 2) p->time_axis = 1;
+}
+
 void keras_note(struct lowering *L, const struct keras_layer *l, const struct keras_call *in,
                 const struct keras_outputs *out)
 {
     const char *name = keep(L, l->name);
     if (!name || out->t[0].value < 0) return;
-    size_t value_cap = L->tap_cap;
-    if (!grow((void **)&L->taps, L->tap_count, &L->tap_cap, sizeof *L->taps, L->arena) ||
-        !grow((void **)&L->tap_values, L->tap_count, &value_cap, sizeof *L->tap_values, L->arena))
+    if (!grow((void **)&L->taps, L->tap_count, &L->tap_cap, sizeof *L->taps, &L->scratch))
         return builder_keep(&L->b, fail_memory(L->b.err, 0));
-    L->taps[L->tap_count] = name;
-    L->tap_values[L->tap_count++] = out->t[0].value;
+    L->taps[L->tap_count] = (struct network_tap){.name = name, .value = out->t[0].value};
+    set_port(&L->taps[L->tap_count++].port, &out->t[0], out->t[0].steps && out->t[0].rank >= 2);
     if (keras_is_model(l->kind)) return; /* its layers have rows */
     if (!grow((void **)&L->layers, L->net->layer_count, &L->layer_cap, sizeof *L->layers, L->arena))
         return builder_keep(&L->b, fail_memory(L->b.err, 0));
@@ -170,7 +175,7 @@ static bool is_ids(const struct graph *g, int input, int64_t *limit)
         if (!to || to->i != 7) return false;
         for (size_t r = 0; r < g->node_count; r++) {
             const struct graph_node *gather = &g->nodes[r];
-            if (strcmp(gather->op->name, "Gather") != 0 || gather->inputs[1] != n->outputs[0]) continue;
+            if (gather->inputs[1] != n->outputs[0] || strcmp(gather->op->name, "Gather") != 0) continue;
             const struct graph_value *table = &g->values[gather->inputs[0]];
             if (table->is_constant && (int64_t)table->constant.dim[0] < *limit) *limit = (int64_t)table->constant.dim[0];
         }
@@ -198,9 +203,7 @@ static void drop_casts(struct graph *g, int input)
 
 static void fill_port(struct lowering *L, struct graph_port *p, rnnd_port *out, const struct keras_tensor *t, bool time)
 {
-    *p = (struct graph_port){.dtype = DTYPE_F32, .rank = t->rank, .batch_axis = t->rank ? 0 : -1, .time_axis = -1};
-    memcpy(p->dim, t->dim, sizeof p->dim);
-    if (time && t->rank >= 2) p->time_axis = 1;
+    set_port(p, t, time);
     size_t width = 1;
     for (int i = time ? 2 : 1; i < t->rank; i++) {
         if (t->dim[i] < 0 || !size_mul(width, (size_t)t->dim[i], &width) || width > MAX_WIDTH) {
@@ -244,16 +247,20 @@ void keras_finish(struct lowering *L, const struct keras_outputs *out)
     if (!g->input_ports || !g->output_ports) return builder_keep(&L->b, fail_memory(L->b.err, 0));
     for (size_t i = 0; i < g->input_count && !L->b.code; i++)
         fill_input(L, i);
+    L->net->taps = arena_alloc(L->arena, g->output_count + L->tap_count + 1, sizeof *L->net->taps);
+    if (!L->net->taps) return builder_keep(&L->b, fail_memory(L->b.err, 0));
     for (size_t i = 0; i < g->output_count && i < out->count && !L->b.code; i++) {
         const struct keras_tensor *t = &out->t[i];
-        rnnd_port port = {.name = keep(L, g->values[g->outputs[i]].name)};
-        fill_port(L, &g->output_ports[i], &port, t, t->steps && t->rank >= 2);
-        if (i == 0) L->net->output = port;
+        rnnd_port *port = &L->net->outputs[L->net->output_count++];
+        port->name = keep(L, g->values[g->outputs[i]].name);
+        fill_port(L, &g->output_ports[i], port, t, t->steps && t->rank >= 2);
+        L->net->output_width += port->width;
+        L->net->taps[L->net->tap_count++] = (struct network_tap){port->name, g->outputs[i], g->output_ports[i]};
     }
+    L->net->named_outputs = L->net->tap_count;
+    if (L->tap_count) memcpy(L->net->taps + L->net->tap_count, L->taps, L->tap_count * sizeof *L->taps);
+    L->net->tap_count += L->tap_count;
     L->net->layers = L->layers;
-    L->net->taps = L->taps;
-    L->net->tap_values = L->tap_values;
-    L->net->tap_count = L->tap_count;
 }
 
 /* ---- the whole ---- */

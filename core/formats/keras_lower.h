@@ -60,8 +60,7 @@ struct lowering {
     uint64_t parameters;   /* of the layer at hand, for people */
     char detail[120];
     rnnd_layer *layers;
-    const char **taps;
-    int *tap_values;
+    struct network_tap *taps;
     size_t layer_cap, tap_cap, tap_count, calls;
     struct keras_cached { int value; const char *role; } *cached; /* by tensor: the constant made of it, for which use */
 };

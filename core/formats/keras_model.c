@@ -37,7 +37,8 @@ static void read_layer(struct model *m, const struct json *j, struct keras_layer
     if (!name) name = json_string(json_get(j, "name"));
     *l = (struct keras_layer){.kind = kind ? keras_class(kind) : "", .name = name ? name : "", .config = config};
     l->operation = module && strstr(module, ".ops");
-    if (!kind || !json_is_object(config) || !name || !*name || strlen(name) >= KERAS_MAX_NAME)
+    bool bare = kind && keras_is_model(l->kind) && json_is_array(config);
+    if (!kind || (!json_is_object(config) && !bare) || !name || !*name || strlen(name) >= KERAS_MAX_NAME)
         keras_fail(m->L, m->self, RNND_CORRUPT, "wanted layers with class_name, config and a name of 1 to %d bytes, found "
                    "%s", KERAS_MAX_NAME - 1, kind ? kind : json_type_name(j));
 }
