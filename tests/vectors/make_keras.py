@@ -55,6 +55,10 @@ def weight_path(layer, sub, role, style, model, part=""):
     return name + ":0"
 
 
+def groups_of(l, weights):
+    return [ws for _, ws in weights.get(l["config"]["name"], []) if ws]
+
+
 def write_h5(name, config, weights, style, version, split=False):
     with h5py.File(os.path.join(OUT, name + ".h5"), "w") as f:
         old = style == "plain"
@@ -63,7 +67,7 @@ def write_h5(name, config, weights, style, version, split=False):
         text = json.dumps(config)
         f.attrs["model_config"] = text.encode() if old else text
         root = f.create_group("model_weights")
-        listed = [l for l in layers_of(config) if not (style != "plain" and l["class_name"] == "InputLayer" and False)]
+        listed = [l for l in layers_of(config) if groups_of(l, weights) or l["class_name"] in ("InputLayer", "Dropout")]
         names = [l["config"]["name"] for l in listed]
         text_list = lambda a: np.array([s.encode() for s in a]) if old else np.array(a, dtype=object)
         def put(o, key, a):
@@ -110,7 +114,7 @@ def keras3(config):
     return c
 
 
-def write_keras(name, config, weights, version, by_counter=True):
+def write_keras(name, config, weights, version, by_counter=True, deflate=False):
     blob = io.BytesIO()
     with h5py.File(blob, "w") as f:
         def save(root, layers, groups):
@@ -124,8 +128,8 @@ def write_keras(name, config, weights, version, by_counter=True):
                 if kind in ("Sequential", "Functional"):
                     save(folder + "/layers", layers_of(l), {sub["config"]["name"]: [(sub, ws)] for sub, ws in groups[lname]})
                     continue
-                v = f.require_group(folder + "/vars")
-                v.attrs["name"] = lname
+                if not groups_of(l, groups) and kind != "Dropout": continue  # Keras writes empty groups for all; one kind will do
+                f.require_group(folder + "/vars").attrs["name"] = lname
                 for sub, ws in groups.get(lname, []):
                     for i, (part, role, a) in enumerate(ws):
                         if kind == "Bidirectional":
@@ -142,7 +146,8 @@ def write_keras(name, config, weights, version, by_counter=True):
     with zipfile.ZipFile(os.path.join(OUT, name + ".keras"), "w") as z:
         for entry, data in (("metadata.json", json.dumps({"keras_version": version, "date_saved": "2025-01-01@00:00:00"})),
                             ("config.json", json.dumps(config)), ("model.weights.h5", blob.getvalue())):
-            z.writestr(zipfile.ZipInfo(entry, (2025, 1, 1, 0, 0, 0)), data)
+            z.writestr(zipfile.ZipInfo(entry, (2025, 1, 1, 0, 0, 0)), data,
+                       zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED)
 
 
 # ---- from TensorFlow.js ----------------------------------------------------------------------------------------------
@@ -151,6 +156,7 @@ def tidy(config):
     """Initializers and the like tell nothing; StackedRNNCells as Keras has it."""
     for l in layers_of(config):
         k = l["config"]
+        for key in ("trainable", "activity_regularizer", "implementation", "unroll", "dropout", "recurrent_dropout"): k.pop(key, None)
         for holder in [k, k.get("layer", {}).get("config", {})] + [c["config"] for c in k.get("cells", [])]:
             for key in [key for key in holder if key.endswith(("_initializer", "_regularizer", "_constraint"))]:
                 del holder[key]
@@ -191,8 +197,9 @@ def tfjs_files():
     write("stacked", "tf2", "2.13.1", True)
     write("merge", "tf2", "2.9.0")
     write("text", "keras3", "3.3.3")
-    for name, counter in (("merge", True), ("text", False), ("places", True), ("stacked", True)):
-        write_keras(name, keras3(cases[name][0]), cases[name][1], "3.6.0", counter)
+    for name, counter, deflate in (("merge", True, False), ("text", False, True), ("places", True, True),
+                                   ("stacked", True, True)):
+        write_keras(name, keras3(cases[name][0]), cases[name][1], "3.6.0", counter, deflate)
     for name, case in cases.items():
         safetensors(os.path.join(OUT, name + ".safetensors"), case[2])
 
@@ -206,7 +213,7 @@ def uniform(*shape):
 def cell(kind, inputs, hidden, both=False):
     m = getattr(torch.nn, kind)(inputs, hidden, batch_first=True, bidirectional=both)
     for p in m.parameters(): p.data = uniform(*p.shape)
-    return m.double() if False else m
+    return m
 
 
 def keras_cell(m, suffix=""):
