@@ -24,6 +24,10 @@ static rnnd_code read_version(struct keras_document *doc, const char *text, stru
     for (const char *c = doc->version; *c; c++)
         if ((unsigned char)*c < 0x20 || (unsigned char)*c > 0x7e) return doc->version = "", RNND_OK;
     if (doc->version[0] >= '0' && doc->version[0] <= '9') doc->major = doc->version[0] - '0';
+    /* 2.0 to 2.3 without tf: Keras by itself */
+    bool standalone = strncmp(doc->version, "2.", 2) == 0 && doc->version[2] >= '0' && doc->version[2] < '4' &&
+                      !(doc->version[3] >= '0' && doc->version[3] <= '9') && !strstr(doc->version, "-tf");
+    doc->zero_masked = *doc->version && !standalone;
     return RNND_OK;
 }
 

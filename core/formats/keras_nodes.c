@@ -45,9 +45,9 @@ static void add(struct reading *r, struct keras_reference ref)
 /* ["name", node, tensor, ...] */
 static bool is_history(const struct json *j)
 {
+    if (!json_is_array(j) || json_count(j) < 3 || !json_is_string(json_first(j))) return false;
     const struct json *node = json_next(json_first(j));
-    return json_is_array(j) && json_count(j) >= 3 && json_is_string(json_first(j)) && json_is_number(node) &&
-           json_is_number(json_next(node));
+    return json_is_number(node) && json_is_number(json_next(node));
 }
 
 static void add_history(struct reading *r, const struct json *j, const char *key)
@@ -99,9 +99,9 @@ static void add_keywords(struct reading *r, const struct json *keywords)
 /* ["layer", node, tensor, {keywords}] or ["_CONSTANT_VALUE", -1, value, {keywords}] */
 static void add_old(struct reading *r, const struct json *j)
 {
-    const struct json *node = json_next(json_first(j)), *third = json_next(node);
     const char *name = json_is_array(j) ? json_string(json_first(j)) : NULL;
-    if (!name || !third)
+    const struct json *third = name && json_count(j) >= 3 ? json_next(json_next(json_first(j))) : NULL;
+    if (!third)
         return keras_fail(r->L, r->l, RNND_CORRUPT, "inbound_nodes: wanted [layer, node, tensor], found %s",
                           json_type_name(j));
     if (strcmp(name, "_CONSTANT_VALUE") == 0) add(r, (struct keras_reference){NULL, -1, 0, 0, third});
