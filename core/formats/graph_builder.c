@@ -72,13 +72,15 @@ bool build_node(struct graph_builder *b, const char *op, size_t input_count, con
     if (b->code) return false;
     const struct op *known = op_find(op);
     if (!known) {
-        builder_keep(b, fail_at(b->err, RNND_UNSUPPORTED, b->layer, "layer \"%.80s\" needs the operator %.40s, which is "
-                                "not there", b->layer, op));
+        builder_keep(b, fail_at(b->err, RNND_UNSUPPORTED, b->layer,
+                                "layer \"%.80s\" needs the operator %.40s, which is "
+                                "not there",
+                                b->layer, op));
         return false;
     }
     if (b->g->node_count >= BUILDER_MAX_NODES) {
-        builder_keep(b, fail_at(b->err, RNND_TOO_LARGE, b->layer, "layer \"%.80s\": the network has more than %zu nodes",
-                                b->layer, BUILDER_MAX_NODES));
+        builder_keep(b, fail_at(b->err, RNND_TOO_LARGE, b->layer,
+                                "layer \"%.80s\": the network has more than %zu nodes", b->layer, BUILDER_MAX_NODES));
         return false;
     }
     int made[8];

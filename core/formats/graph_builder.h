@@ -23,10 +23,10 @@ void builder_init(struct graph_builder *b, struct graph *g, size_t constant_limi
 void builder_keep(struct graph_builder *b, rnnd_code code);
 
 int build_floats(struct graph_builder *b, int rank, const size_t *dim, const float *data);
-int build_float(struct graph_builder *b, float v); /* a scalar */
+int build_float(struct graph_builder *b, float v);                       /* a scalar */
 int build_ints(struct graph_builder *b, size_t count, const int64_t *v); /* one dimension */
-int build_int(struct graph_builder *b, int64_t v);  /* a scalar */
-int build_axis(struct graph_builder *b, int64_t v); /* one dimension with one number */
+int build_int(struct graph_builder *b, int64_t v);                       /* a scalar */
+int build_axis(struct graph_builder *b, int64_t v);                      /* one dimension with one number */
 
 /* A node of one output. An operator that the library does not have is UNSUPPORTED. */
 int build(struct graph_builder *b, const char *op, int a);

@@ -64,7 +64,8 @@ static rnnd_code read_h5(const uint8_t *data, size_t bytes, struct checkpoint *o
     if (!code) code = read_version(doc, version, &out->arena, err);
     if (!code) code = keras_read_groups(f, root, out, doc, err);
     if (!code && doc->config && out->count == 0)
-        code = fail(err, RNND_CORRUPT, "the file has an architecture but no weights: it was saved before the model was "
+        code = fail(err, RNND_CORRUPT,
+                    "the file has an architecture but no weights: it was saved before the model was "
                     "built or trained");
     return code;
 }
@@ -139,7 +140,8 @@ static rnnd_code read_zip(const uint8_t *data, size_t bytes, struct checkpoint *
     if (!code) code = json_parse((const char *)text, n, "config.json", &doc->config, err);
     if (!code) code = check_config(doc->config, err);
     if (!code && !zip_find(&z, "model.weights.h5") && zip_find_ending(&z, ".npz"))
-        return fail(err, RNND_UNSUPPORTED, "the Keras archive keeps its weights as pickled .npz: load it in Keras and "
+        return fail(err, RNND_UNSUPPORTED,
+                    "the Keras archive keeps its weights as pickled .npz: load it in Keras and "
                     "save it again as .keras or .h5");
     /* at most four times what the file has, and 64 MB */
     if (!size_mul(bytes, 4, &limit) || !size_add(limit, (size_t)64 << 20, &limit) || limit > MAX_WEIGHTS)
@@ -148,7 +150,8 @@ static rnnd_code read_zip(const uint8_t *data, size_t bytes, struct checkpoint *
     if (!code) code = h5_open(weights, weight_bytes, &out->arena, &f, err);
     if (!code) code = keras_read_folders(f, out, doc, err);
     if (!code && out->count == 0)
-        code = fail(err, RNND_CORRUPT, "the file has an architecture but no weights: it was saved before the model was "
+        code = fail(err, RNND_CORRUPT,
+                    "the file has an architecture but no weights: it was saved before the model was "
                     "built or trained");
     return code;
 }

@@ -48,9 +48,9 @@ static int by_name(struct lowering *L, const struct keras_layer *l, const char *
 {
     static const struct {
         const char *name, *op;
-    } plain[] = {{"relu", "Relu"},         {"sigmoid", "Sigmoid"},   {"tanh", "Tanh"}, {"softplus", "Softplus"},
-                 {"softsign", "Softsign"}, {"exponential", "Exp"},   {"selu", "Selu"}, {"elu", "Elu"},
-                 {"mish", "Mish"}};
+    } plain[] = {{"relu", "Relu"},         {"sigmoid", "Sigmoid"},   {"tanh", "Tanh"},
+                 {"softplus", "Softplus"}, {"softsign", "Softsign"}, {"exponential", "Exp"},
+                 {"selu", "Selu"},         {"elu", "Elu"},           {"mish", "Mish"}};
     struct graph_builder *b = &L->b;
     bool keras3 = L->doc->major >= 3;
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
@@ -67,7 +67,8 @@ static int by_name(struct lowering *L, const struct keras_layer *l, const char *
     if (strcmp(name, "hard_tanh") == 0) return clip(b, x, -1, 1);
     if (strcmp(name, "leaky_relu") == 0) return leaky(b, x, 0.2);
     if (strcmp(name, "log_sigmoid") == 0) return build(b, "Neg", build(b, "Softplus", build(b, "Neg", x)));
-    keras_fail(L, l, RNND_UNSUPPORTED, "the activation \"%.60s\" is custom or not supported; " KERAS_CUSTOM_ADVICE, name);
+    keras_fail(L, l, RNND_UNSUPPORTED, "the activation \"%.60s\" is custom or not supported; " KERAS_CUSTOM_ADVICE,
+               name);
     return -1;
 }
 
@@ -163,8 +164,10 @@ void keras_lower_softmax(struct lowering *L, const struct keras_layer *l, const 
     int64_t axis = -1, list[MAX_RANK];
     size_t n;
     if (json_is_array(j)) {
-        if (!keras_list(j, 1, list, &n) || n != 1) keras_fail(L, l, RNND_UNSUPPORTED, "a softmax over several axes");
-        else axis = list[0];
+        if (!keras_list(j, 1, list, &n) || n != 1)
+            keras_fail(L, l, RNND_UNSUPPORTED, "a softmax over several axes");
+        else
+            axis = list[0];
     } else {
         axis = keras_int(L, l, "axis", -MAX_RANK, MAX_RANK, -1);
     }

@@ -39,7 +39,8 @@ static int additive(struct lowering *L, const struct keras_layer *l, int q, int 
     struct graph_builder *b = &L->b;
     int sum = build2(b, "Add", build_unsqueeze(b, q, 2), build_unsqueeze(b, k, 1));
     int y = build(b, "Tanh", sum);
-    if (keras_flag(L, l, "use_scale", true)) y = build2(b, "Mul", y, keras_constant(L, l, 0, "scale", 1, &width, 0, NULL));
+    if (keras_flag(L, l, "use_scale", true))
+        y = build2(b, "Mul", y, keras_constant(L, l, 0, "scale", 1, &width, 0, NULL));
     return build_reduce(b, "ReduceSum", y, -1, false);
 }
 
@@ -68,8 +69,7 @@ void keras_lower_attention(struct lowering *L, const struct keras_layer *l, cons
     if (v->mask >= 0) scores = hide(b, scores, v->mask);
     struct keras_tensor y = *q;
     y.value = build2(b, "MatMul", softmax_last(b, scores), v->value);
-    if (q->mask >= 0)
-        y.value = build2(b, "Mul", y.value, build_unsqueeze(b, build_cast(b, q->mask, DTYPE_F32), -1));
+    if (q->mask >= 0) y.value = build2(b, "Mul", y.value, build_unsqueeze(b, build_cast(b, q->mask, DTYPE_F32), -1));
     y.dim[2] = v->dim[2];
     out->t[0] = y;
 }
@@ -95,8 +95,9 @@ static int project(struct lowering *L, const struct keras_layer *l, const struct
                                 (const size_t[]){(size_t)D, (size_t)wide});
     int y = build2(b, "MatMul", x->value, kernel);
     if (h->bias)
-        y = build2(b, "Add", y, keras_constant(L, &part, 1, "bias", 2, (const int64_t[]){h->count, size}, 1,
-                                               (const size_t[]){(size_t)wide}));
+        y = build2(b, "Add", y,
+                   keras_constant(L, &part, 1, "bias", 2, (const int64_t[]){h->count, size}, 1,
+                                  (const size_t[]){(size_t)wide}));
     return build_transpose(b, build_reshape(b, y, 4, (const int64_t[]){0, 0, h->count, size}), 4, order);
 }
 

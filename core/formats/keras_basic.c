@@ -32,7 +32,8 @@ void keras_lower_embedding(struct lowering *L, const struct keras_layer *l, cons
 {
     struct graph_builder *b = &L->b;
     struct keras_tensor x = *keras_input(in, 0, NULL);
-    int64_t limit = keras_int(L, l, "input_dim", 1, INT32_MAX, 0), width = keras_int(L, l, "output_dim", 1, MAX_WIDTH, 0);
+    int64_t limit = keras_int(L, l, "input_dim", 1, INT32_MAX, 0),
+            width = keras_int(L, l, "output_dim", 1, MAX_WIDTH, 0);
     if (x.rank + 1 > MAX_RANK) keras_fail(L, l, RNND_UNSUPPORTED, "its input has too many dimensions");
     int table = keras_constant(L, l, 0, "embeddings", 2, (const int64_t[]){limit, width}, 0, NULL);
     int ids = build_cast(b, x.value, DTYPE_I64);
@@ -66,8 +67,9 @@ void keras_lower_masking(struct lowering *L, const struct keras_layer *l, const 
 /* Layers that treat the last axis alone, or each element: the time axis may stay where it is. */
 static bool by_position(const struct keras_layer *l, int rank)
 {
-    static const char *const kinds[] = {"Dense", "Activation", "ReLU", "LeakyReLU", "ELU", "ThresholdedReLU", "Dropout",
-                                        "GaussianNoise", "GaussianDropout", "AlphaDropout", "Rescaling"};
+    static const char *const kinds[] = {
+        "Dense",         "Activation",      "ReLU",         "LeakyReLU", "ELU", "ThresholdedReLU", "Dropout",
+        "GaussianNoise", "GaussianDropout", "AlphaDropout", "Rescaling"};
     (void)rank;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i], l->kind) == 0) return true;

@@ -1,9 +1,9 @@
 /* keras_cell.c -- one Keras cell over a sequence as an ONNX operator: gates reordered, kernels transposed.
  *
- *   Keras   kernel [I][G*H], recurrent_kernel [H][G*H]; LSTM i f c o, GRU z r h; bias [G*H], GRU with reset_after [2][3H]
+ *   Keras   kernel [I][G*H], recurrent_kernel [H][G*H]; LSTM i f c o, GRU z r h; bias [G*H], with reset_after [2][3H]
  *   ONNX    W [1][G*H][I], R [1][G*H][H]; LSTM i o f c, GRU z r h; B [1][2*G*H], W's then R's
- *   CuDNN   (weights saved by CuDNNLSTM and CuDNNGRU) each gate's block of kernel holds [H][I] in its [I][H] place, each
- *           block of recurrent_kernel is transposed; bias [2*G*H]: input's, then recurrent's */
+ *   CuDNN   (weights saved by CuDNNLSTM and CuDNNGRU) each gate's block of kernel holds [H][I] in its [I][H] place,
+ *           each block of recurrent_kernel is transposed; bias [2*G*H]: input's, then recurrent's */
 #include <stdio.h>
 #include <string.h>
 
@@ -22,9 +22,9 @@ static const struct {
     enum keras_cell_kind kind;
     bool cudnn;
 } classes[] = {
-    {"LSTM", KERAS_LSTM, false},      {"GRU", KERAS_GRU, false},     {"SimpleRNN", KERAS_RNN, false},
-    {"CuDNNLSTM", KERAS_LSTM, true},  {"CuDNNGRU", KERAS_GRU, true}, {"LSTMCell", KERAS_LSTM, false},
-    {"GRUCell", KERAS_GRU, false},    {"SimpleRNNCell", KERAS_RNN, false},
+    {"LSTM", KERAS_LSTM, false},     {"GRU", KERAS_GRU, false},           {"SimpleRNN", KERAS_RNN, false},
+    {"CuDNNLSTM", KERAS_LSTM, true}, {"CuDNNGRU", KERAS_GRU, true},       {"LSTMCell", KERAS_LSTM, false},
+    {"GRUCell", KERAS_GRU, false},   {"SimpleRNNCell", KERAS_RNN, false},
 };
 
 static int class_of(const char *kind)
@@ -141,9 +141,12 @@ static void add_act(struct lowering *L, const struct keras_layer *l, const char 
                  {"exponential", "exp", 0, 0, 0}};
     const struct json *j = json_get(l->config, key);
     const char *name = absent;
-    if (json_is_null(j)) name = "linear";
-    else if (json_is_string(j)) name = keras_class(json_string(j));
-    else if (json_is_object(j)) name = json_string(json_get(j, "config"));
+    if (json_is_null(j))
+        name = "linear";
+    else if (json_is_string(j))
+        name = keras_class(json_string(j));
+    else if (json_is_object(j))
+        name = json_string(json_get(j, "config"));
     for (size_t i = 0; name && i < sizeof known / sizeof *known; i++) {
         if (strcmp(known[i].keras, name) != 0) continue;
         bool keras3 = strcmp(name, "hard_sigmoid") == 0 && L->doc->major >= 3;

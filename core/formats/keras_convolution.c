@@ -59,8 +59,10 @@ static int convolve(struct lowering *L, const struct window *w, int x, int weigh
     build_attr_ints(b, "strides", w->stride, (size_t)w->places);
     build_attr_ints(b, "dilations", w->dilation, (size_t)w->places);
     build_attr_int(b, "group", groups);
-    if (strcmp(w->padding, "same") == 0 && strided) build_attr_string(b, "auto_pad", "SAME_UPPER");
-    else if (strcmp(w->padding, "valid") != 0) build_attr_ints(b, "pads", pads, (size_t)w->places * 2);
+    if (strcmp(w->padding, "same") == 0 && strided)
+        build_attr_string(b, "auto_pad", "SAME_UPPER");
+    else if (strcmp(w->padding, "valid") != 0)
+        build_attr_ints(b, "pads", pads, (size_t)w->places * 2);
     return y;
 }
 
@@ -150,7 +152,8 @@ void keras_lower_separable(struct lowering *L, const struct keras_layer *l, cons
     struct keras_tensor x = *keras_input(in, 0, NULL);
     struct window w, point = {.places = 1, .size = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .padding = "valid"};
     read_window(L, l, &w);
-    int64_t filters = keras_int(L, l, "filters", 1, MAX_WIDTH, 0), M = keras_int(L, l, "depth_multiplier", 1, 1 << 12, 1);
+    int64_t filters = keras_int(L, l, "filters", 1, MAX_WIDTH, 0),
+            M = keras_int(L, l, "depth_multiplier", 1, 1 << 12, 1);
     int64_t C = channels(L, l, &w, &x);
     int depth = kernel(L, l, 0, "depthwise_kernel", &w, C, M, true);
     int across = kernel(L, l, 1, "pointwise_kernel", &point, C * M, filters, false);

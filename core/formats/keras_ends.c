@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "core/formats/keras.h"
 #include "core/ops/op.h"
 
 static char *keep(struct lowering *L, const char *text)
@@ -152,9 +151,12 @@ void keras_note(struct lowering *L, const struct keras_layer *l, const struct ke
     if (keras_is_model(l->kind)) return; /* its layers have rows */
     if (!grow((void **)&L->layers, L->net->layer_count, &L->layer_cap, sizeof *L->layers, L->arena))
         return builder_keep(&L->b, fail_memory(L->b.err, 0));
-    L->layers[L->net->layer_count++] = (rnnd_layer){
-        .type = keep(L, l->kind), .name = name, .inputs = width_of(keras_input(in, 0, NULL)),
-        .outputs = width_of(&out->t[0]), .parameters = L->parameters, .detail = keep(L, L->detail)};
+    L->layers[L->net->layer_count++] = (rnnd_layer){.type = keep(L, l->kind),
+                                                    .name = name,
+                                                    .inputs = width_of(keras_input(in, 0, NULL)),
+                                                    .outputs = width_of(&out->t[0]),
+                                                    .parameters = L->parameters,
+                                                    .detail = keep(L, L->detail)};
 }
 
 /* ---- the outside ---- */
@@ -177,7 +179,8 @@ static bool is_ids(const struct graph *g, int input, int64_t *limit)
             const struct graph_node *gather = &g->nodes[r];
             if (gather->inputs[1] != n->outputs[0] || strcmp(gather->op->name, "Gather") != 0) continue;
             const struct graph_value *table = &g->values[gather->inputs[0]];
-            if (table->is_constant && (int64_t)table->constant.dim[0] < *limit) *limit = (int64_t)table->constant.dim[0];
+            if (table->is_constant && (int64_t)table->constant.dim[0] < *limit)
+                *limit = (int64_t)table->constant.dim[0];
         }
     }
     return *limit != INT64_MAX;
@@ -207,9 +210,12 @@ static void fill_port(struct lowering *L, struct graph_port *p, rnnd_port *out, 
     size_t width = 1;
     for (int i = time ? 2 : 1; i < t->rank; i++) {
         if (t->dim[i] < 0 || !size_mul(width, (size_t)t->dim[i], &width) || width > MAX_WIDTH) {
-            builder_keep(&L->b, L->b.code ? L->b.code : fail_at(L->b.err, RNND_UNSUPPORTED, out->name,
-                         "\"%.80s\": wanted at most %d numbers a step, dimension %d of its shape is %s", out->name,
-                         MAX_WIDTH, i, t->dim[i] < 0 ? "free" : "too large"));
+            builder_keep(&L->b,
+                         L->b.code
+                             ? L->b.code
+                             : fail_at(L->b.err, RNND_UNSUPPORTED, out->name,
+                                       "\"%.80s\": wanted at most %d numbers a step, dimension %d of its shape is %s",
+                                       out->name, MAX_WIDTH, i, t->dim[i] < 0 ? "free" : "too large"));
             return;
         }
         out->dim[out->rank++] = (size_t)t->dim[i];
@@ -258,55 +264,7 @@ void keras_finish(struct lowering *L, const struct keras_outputs *out)
         L->net->taps[L->net->tap_count++] = (struct network_tap){port->name, g->outputs[i], g->output_ports[i]};
     }
     L->net->named_outputs = L->net->tap_count;
-    if (L->tap_count) memcpy(L->net->taps + L->net->tap_count, L->taps, L->tap_count * sizeof *L->taps);
-    L->net->tap_count += L->tap_count;
+    for (size_t i = 0; i < L->tap_count; i++)
+        if (!taken(g, L->taps[i].name)) L->net->taps[L->net->tap_count++] = L->taps[i];
     L->net->layers = L->layers;
-}
-
-/* ---- the whole ---- */
-
-rnnd_code keras_lower(struct checkpoint *ck, const struct json *config, struct graph *g, struct arena *arena,
-                      struct network *net, rnnd_error *err)
-{
-    struct keras_document *doc = ck->own;
-    struct lowering *L = mem_alloc(1, sizeof *L);
-    (void)config;
-    if (!doc || !L) {
-        mem_free(L);
-        return doc ? fail_memory(err, sizeof *L) : fail(err, RNND_UNSUPPORTED, "the file has weights and no architecture: "
-                                                        "it needs a configuration beside it");
-    }
-    size_t limit = (size_t)16 << 20;
-    for (size_t i = 0; i < ck->count; i++) { /* each tensor stands there twice: room for either form of it */
-        size_t bytes;
-        if (!size_mul(ck->tensors[i].count, sizeof(float), &bytes) || !size_add(limit, bytes, &limit)) limit = SIZE_MAX;
-    }
-    memset(net, 0, sizeof *net);
-    L->ck = ck;
-    L->doc = doc;
-    L->arena = arena;
-    L->net = net;
-    arena_init(&L->scratch, (size_t)64 << 20);
-    builder_init(&L->b, g, limit, err);
-    g->tensors = true;
-    L->cached = mem_alloc(ck->count + 1, sizeof *L->cached);
-    if (!L->cached) builder_keep(&L->b, fail_memory(err, ck->count));
-    char framework[64];
-    snprintf(framework, sizeof framework, *doc->version ? "Keras %.32s" : "Keras", doc->version);
-    net->framework = keep(L, framework);
-    struct keras_layer top = {.kind = keras_class(json_string(json_get(doc->config, "class_name"))),
-                              .config = json_get(doc->config, "config")};
-    const char *name = json_string(json_get(top.config, "name"));
-    top.name = name && strlen(name) < KERAS_MAX_NAME ? name : "model";
-    top.weights.folder = doc->by_name ? NULL : "";
-    struct keras_outputs out = {0};
-    if (!keras_is_model(top.kind))
-        keras_fail(L, &top, RNND_UNSUPPORTED, "wanted a Sequential or Functional model; " KERAS_CUSTOM_ADVICE);
-    keras_apply(L, &top, &(struct keras_call){NULL, 0}, &out);
-    if (!L->b.code) keras_finish(L, &out);
-    rnnd_code code = L->b.code;
-    arena_free(&L->scratch);
-    mem_free(L->cached);
-    mem_free(L);
-    return code;
 }

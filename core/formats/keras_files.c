@@ -92,8 +92,10 @@ static rnnd_code give_aliases(struct aliases *a, struct checkpoint *out, rnnd_er
             at = low + (high - low) / 2;
             int order = strcmp(a->list[i].tensor, out->tensors[at].name);
             if (order == 0) break;
-            if (order < 0) high = at;
-            else low = at + 1;
+            if (order < 0)
+                high = at;
+            else
+                low = at + 1;
         }
         struct checkpoint_tensor t = out->tensors[at];
         t.name = a->list[i].name;
@@ -141,8 +143,8 @@ static void short_role(const char *layer, const char *weight, char role[MAX_PATH
             part = "forward", n = 7;
         else if (n > 9 && memcmp(c, "backward_", 9) == 0)
             part = "backward", n = 8;
-        else if (!cell && !(strlen(layer) == n && memcmp(c, layer, n) == 0) &&
-                 !begins(c, n, "sequential") && !begins(c, n, "functional") && !begins(c, n, "model"))
+        else if (!cell && !(strlen(layer) == n && memcmp(c, layer, n) == 0) && !begins(c, n, "sequential") &&
+                 !begins(c, n, "functional") && !begins(c, n, "model"))
             part = c;
         if (part && at + n + 2 < MAX_PATH) {
             if (at) role[at++] = '/';
@@ -305,8 +307,10 @@ static rnnd_code walk_member(struct walk *w, size_t length, const char *name, in
         bool var = length >= 5 && ends(w->path, length, "/vars") && n == 1 && name[0] >= '0' && name[0] <= '9';
         rnnd_error why = {0};
         code = copy ? add_tensor(w->f, w->path, copy, w->out, &why) : fail_memory(&why, end);
-        if (code == RNND_UNSUPPORTED) code = RNND_OK; /* texts and the like: who needs it will miss it */
-        else if (!code && var) code = alias_of(w, copy, (size_t)(name[0] - '0'), &why);
+        if (code == RNND_UNSUPPORTED)
+            code = RNND_OK; /* texts and the like: who needs it will miss it */
+        else if (!code && var)
+            code = alias_of(w, copy, (size_t)(name[0] - '0'), &why);
         if (code && err) *err = why;
     }
     w->path[length] = 0;
@@ -335,8 +339,10 @@ rnnd_code keras_read_folders(struct h5 *f, struct checkpoint *out, struct keras_
     if (!w) return fail_memory(err, sizeof *w);
     *w = (struct walk){.f = f, .out = out, .doc = doc, .aliases = {.arena = &out->arena}};
     rnnd_code code = walk(w, 0, 0, err);
-    if (code) mem_free(w->aliases.list);
-    else code = give_aliases(&w->aliases, out, err);
+    if (code)
+        mem_free(w->aliases.list);
+    else
+        code = give_aliases(&w->aliases, out, err);
     if (doc->folder_count) qsort(doc->folders, doc->folder_count, sizeof *doc->folders, compare_folders);
     mem_free(w);
     return code;

@@ -6,12 +6,16 @@
 #include "core/base/error.h"
 #include "core/formats/keras_lower.h"
 
+#define MAX_WORK ((size_t)1 << 27) /* names looked at */
+
 enum keeps { DROPS, PASSES, OWN }; /* what comes out of a layer: nothing, what went in, or what the layer says itself */
 
 static const struct kind {
     const char *name;
     keras_lower_fn *lower;
-    enum keeps mask, steps;
+    #define MAX_WORK ((size_t)1 << 27) /* names looked at */
+
+enum keeps mask, steps;
 } kinds[] = {
     {"Dense", keras_lower_dense, PASSES, PASSES},
     {"Embedding", keras_lower_embedding, OWN, OWN},
@@ -98,10 +102,17 @@ const char *keras_class(const char *name)
 static void unknown(struct lowering *L, const struct keras_layer *l)
 {
     if (strcmp(l->kind, "Lambda") == 0)
-        keras_fail(L, l, RNND_UNSUPPORTED, "it runs Python code that the file does not hold in readable form; "
-                   KERAS_CUSTOM_ADVICE);
+        keras_fail(L, l, RNND_UNSUPPORTED,
+                   "it runs Python code that the file does not hold in readable form; " KERAS_CUSTOM_ADVICE);
     else
         keras_fail(L, l, RNND_UNSUPPORTED, "this kind of layer is custom or not supported; " KERAS_CUSTOM_ADVICE);
+}
+
+bool keras_work(struct lowering *L, const struct keras_layer *l, size_t n)
+{
+    if (!size_add(L->work, n, &L->work) || L->work > MAX_WORK)
+        keras_fail(L, l, RNND_TOO_LARGE, "models within models have too many layers and weights in all");
+    return !L->b.code;
 }
 
 void keras_apply(struct lowering *L, const struct keras_layer *l, const struct keras_call *in,
@@ -223,8 +234,7 @@ double keras_float(struct lowering *L, const struct keras_layer *l, const char *
     const struct json *j = value_of(l, key);
     if (!j) return absent;
     if (json_is_object(j)) j = json_get(json_get(j, "config"), "value"); /* a Keras 2 numpy scalar */
-    if (!json_is_number(j))
-        keras_fail(L, l, RNND_CORRUPT, "\"%s\": wanted a number, found %s", key, json_type_name(j));
+    if (!json_is_number(j)) keras_fail(L, l, RNND_CORRUPT, "\"%s\": wanted a number, found %s", key, json_type_name(j));
     return json_number(j);
 }
 

@@ -49,20 +49,25 @@ struct keras_outputs {
     size_t count;
 };
 
+struct keras_cached { /* the constant made of a tensor, and for which use */
+    int value;
+    const char *role;
+};
+
 struct lowering {
     struct graph_builder b;
     struct checkpoint *ck;
     const struct keras_document *doc;
-    struct arena *arena;   /* the network's: what outlives the lowering */
+    struct arena *arena; /* the network's: what outlives the lowering */
     struct arena scratch;
     struct network *net;
     int depth;
-    uint64_t parameters;   /* of the layer at hand, for people */
+    uint64_t parameters; /* of the layer at hand, for people */
     char detail[120];
     rnnd_layer *layers;
     struct network_tap *taps;
-    size_t layer_cap, tap_cap, tap_count, calls;
-    struct keras_cached { int value; const char *role; } *cached; /* by tensor: the constant made of it, for which use */
+    size_t layer_cap, tap_cap, tap_count, calls, work;
+    struct keras_cached *cached; /* by tensor */
 };
 
 typedef void keras_lower_fn(struct lowering *L, const struct keras_layer *l, const struct keras_call *in,
@@ -73,6 +78,8 @@ void keras_fail(struct lowering *L, const struct keras_layer *l, rnnd_code code,
     __attribute__((format(printf, 4, 5)));
 /* "keras.layers>LSTM", "Custom>Foo" without what is in front. */
 const char *keras_class(const char *name);
+/* Counts what a hostile file might make endless: false, failed, once it is too much. */
+bool keras_work(struct lowering *L, const struct keras_layer *l, size_t n);
 /* Calls a layer of any kind; kinds that are models themselves too. */
 void keras_apply(struct lowering *L, const struct keras_layer *l, const struct keras_call *in,
                  struct keras_outputs *out);
@@ -82,7 +89,7 @@ struct keras_tensor keras_apply_one(struct lowering *L, const struct keras_layer
 bool keras_inner(struct lowering *L, const struct keras_layer *l, const struct json *j, struct keras_layer *out);
 /* The i-th tensor among the arguments by position, or by this name; NULL: there is none. */
 const struct keras_tensor *keras_input(const struct keras_call *in, size_t i, const char *key);
-size_t keras_input_count(const struct keras_call *in); /* tensors by position */
+size_t keras_input_count(const struct keras_call *in);                                    /* tensors by position */
 const struct json *keras_literal(const struct keras_call *in, size_t i, const char *key); /* likewise, no tensors */
 int keras_act(struct lowering *L, const struct keras_layer *l, const struct json *activation, int value, int rank);
 
@@ -107,8 +114,8 @@ void keras_find_weights(struct lowering *L, const struct keras_weights *model, s
                         bool top);
 /* A part of a layer's: `folder` below its folder (the first of two that is there), or `count` of its list from `first`.
  */
-struct keras_weights keras_part(struct lowering *L, const struct keras_layer *l, const char *folder,
-                                const char *other, size_t first, size_t count);
+struct keras_weights keras_part(struct lowering *L, const struct keras_layer *l, const char *folder, const char *other,
+                                size_t first, size_t count);
 size_t keras_weight_count(struct lowering *L, const struct keras_layer *l);
 /* The i-th weight, NULL when failed; keras_weight_done() gives its floats back. */
 struct checkpoint_tensor *keras_weight(struct lowering *L, const struct keras_layer *l, size_t i, const char *role);
@@ -143,7 +150,10 @@ struct keras_node {
     struct keras_outputs *out;
 };
 struct keras_names { /* of a model's layers, to find them by; sorted */
-    struct keras_name { const char *name; int index; } *list;
+    struct keras_name {
+        const char *name;
+        int index;
+    } * list;
     size_t count;
 };
 int keras_layer_index(const struct keras_names *names, const char *name); /* -1: none */
@@ -156,19 +166,19 @@ size_t keras_read_references(struct lowering *L, const struct keras_layer *l, co
 
 /* Kinds, by file. */
 keras_lower_fn keras_lower_dense, keras_lower_embedding, keras_lower_masking, keras_lower_same,
-    keras_lower_time_distributed;                                                             /* keras_basic.c */
+    keras_lower_time_distributed; /* keras_basic.c */
 keras_lower_fn keras_lower_activation, keras_lower_relu, keras_lower_leaky_relu, keras_lower_prelu, keras_lower_elu,
-    keras_lower_thresholded_relu, keras_lower_softmax;                                       /* keras_activations.c */
-keras_lower_fn keras_lower_recurrent, keras_lower_rnn, keras_lower_bidirectional;            /* keras_recurrent.c */
+    keras_lower_thresholded_relu, keras_lower_softmax;                            /* keras_activations.c */
+keras_lower_fn keras_lower_recurrent, keras_lower_rnn, keras_lower_bidirectional; /* keras_recurrent.c */
 keras_lower_fn keras_lower_batch_norm, keras_lower_layer_norm, keras_lower_normalization,
-    keras_lower_rescaling;                                                                   /* keras_normal.c */
-keras_lower_fn keras_lower_conv, keras_lower_depthwise, keras_lower_separable;               /* keras_convolution.c */
-keras_lower_fn keras_lower_pool, keras_lower_global_pool;                                    /* keras_pooling.c */
+    keras_lower_rescaling;                                                     /* keras_normal.c */
+keras_lower_fn keras_lower_conv, keras_lower_depthwise, keras_lower_separable; /* keras_convolution.c */
+keras_lower_fn keras_lower_pool, keras_lower_global_pool;                      /* keras_pooling.c */
 keras_lower_fn keras_lower_flatten, keras_lower_reshape, keras_lower_permute, keras_lower_repeat, keras_lower_padding,
-    keras_lower_cropping, keras_lower_upsampling;                                            /* keras_shape.c */
-keras_lower_fn keras_lower_concatenate, keras_lower_merge, keras_lower_dot;                  /* keras_merge.c */
-keras_lower_fn keras_lower_attention, keras_lower_multi_head, keras_lower_weighted_average;  /* keras_attention.c */
-keras_lower_fn keras_lower_operation;                                                        /* keras_operations.c */
+    keras_lower_cropping, keras_lower_upsampling;                                           /* keras_shape.c */
+keras_lower_fn keras_lower_concatenate, keras_lower_merge, keras_lower_dot;                 /* keras_merge.c */
+keras_lower_fn keras_lower_attention, keras_lower_multi_head, keras_lower_weighted_average; /* keras_attention.c */
+keras_lower_fn keras_lower_operation;                                                       /* keras_operations.c */
 
 /* keras_cell.c: one recurrent cell over a sequence. */
 enum keras_cell_kind { KERAS_LSTM, KERAS_GRU, KERAS_RNN };

@@ -42,11 +42,13 @@ void keras_lower_concatenate(struct lowering *L, const struct keras_layer *l, co
             return keras_fail(L, l, RNND_MISMATCH, "its inputs have %d and %d dimensions", y.rank, t[i].rank);
         for (int d = 0; d < y.rank && i; d++) {
             bool both = y.dim[d] >= 0 && t[i].dim[d] >= 0;
-            if (d == axis) y.dim[d] = both && y.dim[d] < INT32_MAX ? y.dim[d] + t[i].dim[d] : -1;
+            if (d == axis)
+                y.dim[d] = both && y.dim[d] < INT32_MAX ? y.dim[d] + t[i].dim[d] : -1;
             else if (both && y.dim[d] != t[i].dim[d])
                 return keras_fail(L, l, RNND_MISMATCH, "its inputs differ in dimension %d: %lld and %lld", d,
                                   (long long)y.dim[d], (long long)t[i].dim[d]);
-            else if (y.dim[d] < 0) y.dim[d] = t[i].dim[d];
+            else if (y.dim[d] < 0)
+                y.dim[d] = t[i].dim[d];
         }
         y.steps = y.steps && t[i].steps;
     }
@@ -55,8 +57,10 @@ void keras_lower_concatenate(struct lowering *L, const struct keras_layer *l, co
     if (axis == 1 && y.rank > 2 && masked) {
         for (size_t i = 0; i < n; i++)
             values[i] = t[i].mask;
-        if (masked == (int)n) y.mask = build_concat(&L->b, values, n, 1);
-        else keras_fail(L, l, RNND_UNSUPPORTED, "masked and unmasked sequences one after the other");
+        if (masked == (int)n)
+            y.mask = build_concat(&L->b, values, n, 1);
+        else
+            keras_fail(L, l, RNND_UNSUPPORTED, "masked and unmasked sequences one after the other");
     }
     y.steps = y.steps && axis != 1;
     out->t[0] = y;
@@ -152,7 +156,9 @@ void keras_lower_dot(struct lowering *L, const struct keras_layer *l, const stru
     if (t[0].rank == 3) y.dim[y.rank++] = t[0].dim[3 - a];
     if (t[1].rank == 3) y.dim[y.rank++] = t[1].dim[3 - c];
     if (y.rank == 1) y.dim[y.rank++] = 1;
-    if (t[0].rank == 2) y.value = build_squeeze(b, y.value, 1);
-    else if (t[1].rank == 2) y.value = build_squeeze(b, y.value, 2);
+    if (t[0].rank == 2)
+        y.value = build_squeeze(b, y.value, 1);
+    else if (t[1].rank == 2)
+        y.value = build_squeeze(b, y.value, 2);
     out->t[0] = y;
 }

@@ -39,8 +39,10 @@ static void read_layer(struct model *m, const struct json *j, struct keras_layer
     l->operation = module && strstr(module, ".ops");
     bool bare = kind && keras_is_model(l->kind) && json_is_array(config);
     if (!kind || (!json_is_object(config) && !bare) || !name || !*name || strlen(name) >= KERAS_MAX_NAME)
-        keras_fail(m->L, m->self, RNND_CORRUPT, "wanted layers with class_name, config and a name of 1 to %d bytes, found "
-                   "%s", KERAS_MAX_NAME - 1, kind ? kind : json_type_name(j));
+        keras_fail(m->L, m->self, RNND_CORRUPT,
+                   "wanted layers with class_name, config and a name of 1 to %d bytes, found "
+                   "%s",
+                   KERAS_MAX_NAME - 1, kind ? kind : json_type_name(j));
 }
 
 static void find_weights(struct model *m, size_t i)
@@ -66,6 +68,7 @@ static void read_layers(struct model *m)
         return keras_fail(L, m->self, RNND_CORRUPT, "wanted a list of 1 to %d layers, found %s", MAX_MODEL_LAYERS,
                           json_is_array(list) ? "another number" : json_type_name(list));
     size_t n = json_count(list);
+    if (!keras_work(L, m->self, n * n)) return;
     m->layers = arena_alloc(&L->scratch, n, sizeof *m->layers);
     m->inbound = arena_alloc(&L->scratch, n, sizeof *m->inbound);
     m->names.list = arena_alloc(&L->scratch, n, sizeof *m->names.list);
@@ -107,9 +110,12 @@ static void run_sequential(struct model *m, const struct keras_call *in, struct 
     const struct keras_tensor *given = keras_input(in, 0, NULL);
     struct keras_argument arg = {.is_tensor = true};
     size_t first = is_input(&m->layers[0]);
-    if (given) arg.tensor = *given;
-    else if (m->top) arg.tensor = first ? keras_make_input(L, &m->layers[0]) : keras_guess_input(L, m->self, &m->layers[0]);
-    else keras_fail(L, m->self, RNND_CORRUPT, "it is called without an input");
+    if (given)
+        arg.tensor = *given;
+    else if (m->top)
+        arg.tensor = first ? keras_make_input(L, &m->layers[0]) : keras_guess_input(L, m->self, &m->layers[0]);
+    else
+        keras_fail(L, m->self, RNND_CORRUPT, "it is called without an input");
     *out = (struct keras_outputs){.t = {arg.tensor}, .count = 1};
     for (size_t i = first; i < m->count && !L->b.code; i++) {
         if (is_input(&m->layers[i])) return keras_fail(L, m->self, RNND_CORRUPT, "an input layer behind others");
@@ -146,7 +152,8 @@ static const struct keras_tensor *resolve(struct model *m, const struct keras_re
     size_t at = (size_t)(r->node - m->offsets[r->layer]);
     const struct keras_layer *l = &m->layers[r->layer];
     if (at >= m->node_counts[r->layer])
-        return keras_fail(m->L, l, RNND_CORRUPT, "its call %d is read, it has %zu", r->node, m->node_counts[r->layer]), NULL;
+        return keras_fail(m->L, l, RNND_CORRUPT, "its call %d is read, it has %zu", r->node, m->node_counts[r->layer]),
+               NULL;
     const struct keras_node *n = &m->nodes[r->layer][at];
     if (!n->done) return NULL;
     if ((size_t)r->tensor >= n->out->count)

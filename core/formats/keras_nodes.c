@@ -28,8 +28,10 @@ int keras_layer_index(const struct keras_names *names, const char *name)
         size_t at = low + (high - low) / 2;
         int order = strcmp(name, names->list[at].name);
         if (order == 0) return names->list[at].index;
-        if (order < 0) high = at;
-        else low = at + 1;
+        if (order < 0)
+            high = at;
+        else
+            low = at + 1;
     }
     return -1;
 }
@@ -104,9 +106,12 @@ static void add_old(struct reading *r, const struct json *j)
     if (!third)
         return keras_fail(r->L, r->l, RNND_CORRUPT, "inbound_nodes: wanted [layer, node, tensor], found %s",
                           json_type_name(j));
-    if (strcmp(name, "_CONSTANT_VALUE") == 0) add(r, (struct keras_reference){NULL, -1, 0, 0, third});
-    else if (is_history(j)) add_history(r, j, NULL);
-    else keras_fail(r->L, r->l, RNND_CORRUPT, "inbound_nodes: wanted [layer, node, tensor]");
+    if (strcmp(name, "_CONSTANT_VALUE") == 0)
+        add(r, (struct keras_reference){NULL, -1, 0, 0, third});
+    else if (is_history(j))
+        add_history(r, j, NULL);
+    else
+        keras_fail(r->L, r->l, RNND_CORRUPT, "inbound_nodes: wanted [layer, node, tensor]");
     add_keywords(r, json_next(third));
 }
 

@@ -1,5 +1,4 @@
-/* keras_normal.c -- Keras layers that scale and shift: BatchNormalization, LayerNormalization, Normalization, Rescaling.
- */
+/* keras_normal.c -- Keras layers that scale and shift: Batch- and LayerNormalization, Normalization, Rescaling. */
 #include <math.h>
 #include <string.h>
 
@@ -20,8 +19,10 @@ static int one_axis(struct lowering *L, const struct keras_layer *l, int rank, i
     int64_t list[MAX_RANK], axis = absent;
     size_t n = 0;
     if (keras_list(j, MAX_RANK, list, &n)) {
-        if (n != 1) keras_fail(L, l, RNND_UNSUPPORTED, "an axis list of %zu", n);
-        else axis = list[0];
+        if (n != 1)
+            keras_fail(L, l, RNND_UNSUPPORTED, "an axis list of %zu", n);
+        else
+            axis = list[0];
     } else {
         axis = keras_int(L, l, "axis", -MAX_RANK, MAX_RANK, absent);
     }

@@ -1,4 +1,4 @@
-/* keras_operations.c -- functions among the layers of a Functional model: TFOpLambda (tf.keras), operations (Keras 3). */
+/* keras_operations.c -- functions among the layers of Functional models: TFOpLambda, Keras 3's operations. */
 #include <string.h>
 
 #include "core/formats/keras_lower.h"
@@ -24,7 +24,8 @@ static bool operand(struct lowering *L, const struct keras_call *in, size_t i, c
     if (!t && other) t = keras_input(in, i, other);
     const struct json *j = keras_literal(in, i, key);
     if (!j && other) j = keras_literal(in, i, other);
-    if (t) *out = *t;
+    if (t)
+        *out = *t;
     else if (json_is_number(j))
         *out = (struct keras_tensor){.value = build_float(&L->b, (float)json_number(j)), .mask = -1};
     return t || json_is_number(j);
@@ -52,15 +53,16 @@ static bool binary(struct lowering *L, const struct keras_layer *l, const char *
 {
     static const struct {
         const char *name, *op;
-    } ops[] = {{"add", "Add"},        {"subtract", "Sub"}, {"sub", "Sub"},        {"multiply", "Mul"},
-               {"mul", "Mul"},        {"truediv", "Div"},  {"true_divide", "Div"}, {"divide", "Div"},
-               {"maximum", "Max"},    {"minimum", "Min"},  {"matmul", "MatMul"}};
+    } ops[] = {{"add", "Add"},     {"subtract", "Sub"}, {"sub", "Sub"},         {"multiply", "Mul"},
+               {"mul", "Mul"},     {"truediv", "Div"},  {"true_divide", "Div"}, {"divide", "Div"},
+               {"maximum", "Max"}, {"minimum", "Min"},  {"matmul", "MatMul"}};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         struct keras_tensor a, c;
         if (strcmp(ops[i].name, f) != 0) continue;
         if (!operand(L, in, 0, "x1", "x", &a) || !operand(L, in, 1, "x2", "y", &c))
-            return keras_fail(L, l, RNND_UNSUPPORTED, "operands that are neither tensors nor numbers; "
-                              KERAS_CUSTOM_ADVICE), true;
+            return keras_fail(L, l, RNND_UNSUPPORTED,
+                              "operands that are neither tensors nor numbers; " KERAS_CUSTOM_ADVICE),
+                   true;
         if (ops[i].op[1] == 'a' && ops[i].op[2] == 't') {
             if (a.rank != 3 || c.rank != 3) return keras_fail(L, l, RNND_UNSUPPORTED, "other than 3 dimensions"), true;
             a.dim[2] = c.dim[2];
@@ -79,9 +81,9 @@ static bool unary(struct lowering *L, const char *f, const struct keras_tensor *
 {
     static const struct {
         const char *name, *op;
-    } ops[] = {{"negative", "Neg"},   {"neg", "Neg"},           {"exp", "Exp"},   {"sqrt", "Sqrt"},
-               {"abs", "Abs"},        {"absolute", "Abs"},      {"tanh", "Tanh"}, {"sigmoid", "Sigmoid"},
-               {"relu", "Relu"},      {"softplus", "Softplus"}, {"log", "Log"},   {"stop_gradient", "Identity"},
+    } ops[] = {{"negative", "Neg"},     {"neg", "Neg"},           {"exp", "Exp"},   {"sqrt", "Sqrt"},
+               {"abs", "Abs"},          {"absolute", "Abs"},      {"tanh", "Tanh"}, {"sigmoid", "Sigmoid"},
+               {"relu", "Relu"},        {"softplus", "Softplus"}, {"log", "Log"},   {"stop_gradient", "Identity"},
                {"identity", "Identity"}};
     out->t[0] = *x;
     if (strcmp(f, "square") == 0) return out->t[0].value = build2(&L->b, "Mul", x->value, x->value), true;
@@ -102,8 +104,9 @@ static bool reduce(struct lowering *L, const struct keras_layer *l, const char *
 {
     static const struct {
         const char *name, *op;
-    } ops[] = {{"reduce_mean", "ReduceMean"}, {"mean", "ReduceMean"}, {"reduce_sum", "ReduceSum"}, {"sum", "ReduceSum"},
-               {"reduce_max", "ReduceMax"},   {"max", "ReduceMax"},   {"reduce_min", "ReduceMin"}, {"min", "ReduceMin"}};
+    } ops[] = {{"reduce_mean", "ReduceMean"}, {"mean", "ReduceMean"},      {"reduce_sum", "ReduceSum"},
+               {"sum", "ReduceSum"},          {"reduce_max", "ReduceMax"}, {"max", "ReduceMax"},
+               {"reduce_min", "ReduceMin"},   {"min", "ReduceMin"}};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         int64_t axis, list[1];
         size_t n;

@@ -6,7 +6,7 @@
 
 #define MAX_STACKED 16
 
-struct sequence { /* what a recurrent layer makes */
+struct sequence {          /* what a recurrent layer makes */
     struct keras_tensor y; /* [B][T][H], in the order of time */
     struct keras_states last;
 };
@@ -42,7 +42,8 @@ static size_t cells_of(struct lowering *L, const struct keras_layer *l, struct k
     const struct json *list = json_get(outer.config, "cells");
     if (json_count(list) > MAX_STACKED || !json_is_array(list) || json_count(list) == 0)
         return keras_fail(L, l, RNND_UNSUPPORTED, "wanted 1 to %d stacked cells, found %zu", MAX_STACKED,
-                          json_count(list)), 0;
+                          json_count(list)),
+               0;
     for (const struct json *e = json_first(list); e && !L->b.code; e = json_next(e), n++) {
         char snake[KERAS_MAX_NAME], folder[KERAS_MAX_NAME + 32];
         if (!keras_inner(L, &outer, e, &cells[n])) return 0;
@@ -97,7 +98,8 @@ static struct keras_tensor answer(struct lowering *L, const struct keras_layer *
         const char *kind = cell ? json_string(json_get(cell, "class_name")) : l->kind;
         if (kind && strcmp(keras_class(kind), "StackedRNNCells") == 0) {
             const struct json *cells = json_get(json_get(cell, "config"), "cells"), *e = json_first(cells);
-            for (; e && json_next(e); e = json_next(e)) {}
+            for (; e && json_next(e); e = json_next(e)) {
+            }
             kind = json_string(json_get(e, "class_name"));
         }
         size_t states = kind ? keras_cell_states(keras_class(kind)) : 1;
@@ -107,8 +109,7 @@ static struct keras_tensor answer(struct lowering *L, const struct keras_layer *
         return y;
     }
     if (y.mask >= 0 && (zero_masked || keras_flag(L, l, "zero_output_for_mask", false)))
-        y.value = build2(&L->b, "Mul", y.value,
-                         build_unsqueeze(&L->b, build_cast(&L->b, y.mask, DTYPE_F32), -1));
+        y.value = build2(&L->b, "Mul", y.value, build_unsqueeze(&L->b, build_cast(&L->b, y.mask, DTYPE_F32), -1));
     if (reversed) y.value = build_reverse(&L->b, y.value, 1);
     return y;
 }
@@ -193,11 +194,15 @@ void keras_lower_bidirectional(struct lowering *L, const struct keras_layer *l, 
     if (L->b.code) return;
     if (out->t[0].rank != second.rank)
         return keras_fail(L, l, RNND_MISMATCH, "one direction returns sequences, the other does not");
-    if (mode && json_is_null(mode)) out->t[out->count++] = second;
-    else out->t[0] = merge(L, l, mode ? keras_text(L, l, "merge_mode", "concat") : "concat", out->t[0], second);
+    if (mode && json_is_null(mode))
+        out->t[out->count++] = second;
+    else
+        out->t[0] = merge(L, l, mode ? keras_text(L, l, "merge_mode", "concat") : "concat", out->t[0], second);
     add_states(L, &forward, &f, out);
     add_states(L, &back, &r, out);
     size_t used = strlen(L->detail);
     snprintf(L->detail + used, sizeof L->detail - used, "%sbidirectional %.10s", used ? ", " : "",
-             json_is_string(mode) ? json_string(mode) : mode ? "apart" : "concat");
+             json_is_string(mode) ? json_string(mode)
+             : mode               ? "apart"
+                                  : "concat");
 }

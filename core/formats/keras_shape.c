@@ -1,4 +1,4 @@
-/* keras_shape.c -- Keras layers that move elements about: Flatten, Reshape, Permute, RepeatVector, padding, cropping. */
+/* keras_shape.c -- Keras layers that move elements about: Flatten, Reshape, Permute, RepeatVector, padding. */
 #include <string.h>
 
 #include "core/formats/keras_lower.h"
@@ -100,7 +100,8 @@ void keras_lower_padding(struct lowering *L, const struct keras_layer *l, const 
     struct keras_tensor x = *keras_input(in, 0, NULL);
     int64_t pad[2];
     keras_ints(L, l, "padding", 0, 1 << 20, 2, 1, pad);
-    if (x.rank != 3 || keras_channels_first(L, l)) return keras_fail(L, l, RNND_UNSUPPORTED, "wanted [batch][time][features]");
+    if (x.rank != 3 || keras_channels_first(L, l))
+        return keras_fail(L, l, RNND_UNSUPPORTED, "wanted [batch][time][features]");
     int pads = build_ints(&L->b, 6, (const int64_t[]){0, pad[0], 0, 0, pad[1], 0});
     x.value = build3(&L->b, "Pad", x.value, pads, build_float(&L->b, 0));
     if (x.dim[1] >= 0) x.dim[1] += pad[0] + pad[1];

@@ -16,8 +16,8 @@ void keras_snake(const char *kind, char out[KERAS_MAX_NAME])
     for (size_t i = 0; i < n && at + 3 < KERAS_MAX_NAME; i++) {
         unsigned char c = (unsigned char)kind[i];
         unsigned char before = i ? (unsigned char)kind[i - 1] : 0, after = (unsigned char)kind[i + 1];
-        bool word = i && isupper(c) && after && islower(after);                   /* (.)([A-Z][a-z]+) */
-        bool edge = i && isupper(c) && islower(before);                           /* ([a-z])([A-Z]) */
+        bool word = i && isupper(c) && after && islower(after); /* (.)([A-Z][a-z]+) */
+        bool edge = i && isupper(c) && islower(before);         /* ([a-z])([A-Z]) */
         if ((word || edge) && at && out[at - 1] != '_') out[at++] = '_';
         out[at++] = (char)tolower(c);
     }
@@ -38,8 +38,10 @@ static const struct keras_folder *folder_at(const struct keras_document *doc, co
         size_t at = low + (high - low) / 2;
         int order = strcmp(path, doc->folders[at].path);
         if (order == 0) return &doc->folders[at];
-        if (order < 0) high = at;
-        else low = at + 1;
+        if (order < 0)
+            high = at;
+        else
+            low = at + 1;
     }
     return NULL;
 }
@@ -120,7 +122,7 @@ static void filter(struct lowering *L, const struct keras_weights *model, struct
         builder_keep(&L->b, L->b.code ? L->b.code : fail_memory(L->b.err, model->count));
         return;
     }
-    for (size_t i = 0; i < model->count; i++) {
+    for (size_t i = 0; i < model->count && keras_work(L, l, 16); i++) {
         const char *inner = strchr(model->names[i], '/'); /* behind the group's own name */
         if (inner && has_component(inner + 1, l->name)) l->weights.names[l->weights.count++] = model->names[i];
     }
@@ -130,6 +132,7 @@ void keras_find_weights(struct lowering *L, const struct keras_weights *model, s
                         bool top)
 {
     l->weights = (struct keras_weights){0};
+    if (!keras_work(L, l, L->doc->folder_count + L->doc->group_count)) return;
     if (!L->doc->by_name) {
         find_folder(L, model->folder ? model->folder : "", l, nth);
     } else if (!top) {
@@ -143,14 +146,15 @@ void keras_find_weights(struct lowering *L, const struct keras_weights *model, s
 
 /* ---- reading them ---- */
 
-struct keras_weights keras_part(struct lowering *L, const struct keras_layer *l, const char *folder,
-                                const char *other, size_t first, size_t count)
+struct keras_weights keras_part(struct lowering *L, const struct keras_layer *l, const char *folder, const char *other,
+                                size_t first, size_t count)
 {
     struct keras_weights part = {0};
     char path[MAX_PATH];
     if (!l->weights.folder) {
         if (first > l->weights.count || count > l->weights.count - first)
-            return keras_fail(L, l, RNND_CORRUPT, "wanted %zu weights, found %zu", first + count, l->weights.count), part;
+            return keras_fail(L, l, RNND_CORRUPT, "wanted %zu weights, found %zu", first + count, l->weights.count),
+                   part;
         return (struct keras_weights){l->weights.names + first, count, NULL};
     }
     snprintf(path, sizeof path, "%.700s/%s", l->weights.folder, folder);
@@ -162,8 +166,7 @@ struct keras_weights keras_part(struct lowering *L, const struct keras_layer *l,
 static struct checkpoint_tensor *look(struct lowering *L, const struct keras_layer *l, size_t i)
 {
     char path[MAX_PATH];
-    if (!l->weights.folder)
-        return i < l->weights.count ? checkpoint_find(L->ck, l->weights.names[i]) : NULL;
+    if (!l->weights.folder) return i < l->weights.count ? checkpoint_find(L->ck, l->weights.names[i]) : NULL;
     snprintf(path, sizeof path, "%.900s%svars/%zu", l->weights.folder, *l->weights.folder ? "/" : "", i);
     return *l->weights.folder ? checkpoint_find(L->ck, path) : NULL;
 }
@@ -205,7 +208,8 @@ const float *keras_floats(struct lowering *L, const struct keras_layer *l, size_
     }
     if (!same)
         return keras_fail(L, l, RNND_MISMATCH, "its %s \"%.80s\": wanted shape %s, found %s", role, t->name,
-                          shape_text(wanted, rank, want), shape_text(found, t->rank, t->dim)), NULL;
+                          shape_text(wanted, rank, want), shape_text(found, t->rank, t->dim)),
+               NULL;
     rnnd_code code = checkpoint_floats(t, &f, L->b.err);
     if (code) builder_keep(&L->b, code);
     return code ? NULL : f;

@@ -105,8 +105,10 @@ static size_t run_file(const char *path, const char *vectors)
         memcpy(inputs[i].dim, t->dim, sizeof inputs[i].dim);
         int64_t *ids = malloc(t->count * sizeof *ids);
         for (size_t k = 0; k < t->count; k++)
-            if (inputs[i].dtype == DTYPE_I64) ids[k] = (int64_t)f[k];
-            else ((float *)ids)[k] = f[k];
+            if (inputs[i].dtype == DTYPE_I64)
+                ids[k] = (int64_t)f[k];
+            else
+                ((float *)ids)[k] = f[k];
         inputs[i].data = ids;
     }
     assert_int_equal(graph_run_open(&m.g, 1, 1, &run, &err), RNND_OK);
@@ -139,10 +141,9 @@ static void answers(void **unused)
         const char *file, *vectors;
         size_t outputs;
     } cases[] = {
-        {"recurrent.h5", "recurrent", 6}, {"stacked.h5", "stacked", 1}, 
-        {"text.h5", "text", 1},           {"text.keras", "text", 1},    {"stacked.keras", "stacked", 1},
-        {"places.keras", "places", 6},
-        {"merge.h5", "merge", 8},         {"merge.keras", "merge", 8},  {"cudnn.h5", "cudnn", 3},
+        {"recurrent.h5", "recurrent", 6}, {"stacked.h5", "stacked", 1},    {"text.h5", "text", 1},
+        {"text.keras", "text", 1},        {"stacked.keras", "stacked", 1}, {"places.keras", "places", 6},
+        {"merge.h5", "merge", 8},         {"merge.keras", "merge", 8},     {"cudnn.h5", "cudnn", 3},
         {"states.keras", "states", 5},    {"masked.keras", "masked", 2},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
