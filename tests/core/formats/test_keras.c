@@ -154,8 +154,110 @@ static void answers(void **unused)
     }
 }
 
+/* ---- what the network says of itself ---- */
+
+static void says(void **unused)
+{
+    (void)unused;
+    struct image file = load(FOLDER "text.h5");
+    struct opened m;
+    rnnd_error err;
+    assert_non_null(file.data);
+    assert_int_equal(open_model(&m, file.data, file.bytes, false, &err), RNND_OK);
+    assert_string_equal(m.net.framework, "Keras 3.3.3");
+    assert_int_equal(m.net.input_count, 1);
+    assert_string_equal(m.net.inputs[0].name, "table_input");
+    assert_true(m.net.inputs[0].is_ids);
+    assert_int_equal(m.net.inputs[0].limit, 9);
+    assert_int_equal(m.net.inputs[0].width, 1);
+    assert_int_equal(m.g.input_ports[0].dtype, DTYPE_I64);
+    assert_int_equal(m.g.input_ports[0].batch_axis, 0);
+    assert_int_equal(m.g.input_ports[0].time_axis, 1);
+    assert_string_equal(m.net.outputs[0].name, "out");
+    assert_int_equal(m.net.outputs[0].width, 6);
+    assert_int_equal(m.g.output_ports[0].time_axis, -1);
+    assert_int_equal(m.net.window, 0);
+    assert_int_equal(m.net.layer_count, 5);
+    assert_string_equal(m.net.layers[1].type, "LSTM");
+    assert_int_equal(m.net.layers[1].parameters, 4 * 20 + 5 * 20 + 20);
+    assert_string_equal(m.net.layers[3].detail, "reset before");
+    close_model(&m);
+    free(file.data);
+
+    file = load(FOLDER "recurrent.h5");
+    assert_int_equal(open_model(&m, file.data, file.bytes, false, &err), RNND_OK);
+    assert_int_equal(m.net.window, 6);
+    assert_string_equal(m.net.inputs[0].name, "series");
+    assert_int_equal(m.net.inputs[0].width, 3);
+    assert_int_equal(m.g.output_ports[1].time_axis, 1);
+    assert_string_equal(m.net.outputs[3].name, "both");
+    assert_false(m.net.stateful);
+    close_model(&m);
+    free(file.data);
+}
+
+/* ---- what is refused ---- */
+
+/* Every place of the text becomes another of the same length. */
+static size_t replace(struct image *f, const char *text, const char *with)
+{
+    size_t n = strlen(text), count = 0;
+    assert_int_equal(strlen(with), n);
+    for (uint8_t *at = f->data; (at = memmem(at, f->bytes - (size_t)(at - f->data), text, n)); at += n, count++)
+        memcpy(at, with, n);
+    return count;
+}
+
+static void refusals(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *file, *text, *with;
+        rnnd_code code;
+        const char *says;
+    } cases[] = {
+        {"text.h5", "\"Dropout\"", "\"Lambda\" ", RNND_UNSUPPORTED, "layer \"drop\" (Lambda): it runs Python code"},
+        {"text.h5", "\"Dropout\"", "\"Mystery\"", RNND_UNSUPPORTED, "models/rnnd_export.py, or to ONNX"},
+        {"text.h5", "\"Dropout\"", "\"My>Odd\" ", RNND_UNSUPPORTED, "layer \"drop\" (Odd)"},
+        {"text.h5", "\"softmax\"", "\"hottest\"", RNND_UNSUPPORTED, "the activation \"hottest\""},
+        {"recurrent.h5", "\"hard_sigmoid\"", "\"soft_sigmoid\"", RNND_UNSUPPORTED,
+         "\"soft_sigmoid\" inside a recurrent"},
+        {"text.h5", "\"units\": 5", "\"units\": 0", RNND_CORRUPT, "\"units\": wanted a whole number from 1"},
+        {"text.h5", "\"units\": 5", "\"units\": 4", RNND_MISMATCH, "wanted shape [4, 16], found [4, 20]"},
+        {"text.h5", "\"units\": 5", "\"wants\": 5", RNND_CORRUPT, "its configuration has no \"units\""},
+        {"text.h5", "\"units\": 5", "\"units\":[]", RNND_CORRUPT, "found an array"},
+        {"text.h5", "\"Sequential\"", "\"Subclassed\"", RNND_UNSUPPORTED, "wanted a Sequential or Functional model"},
+        {"text.h5", "\"GRU\"", "\"gru\"", RNND_UNSUPPORTED, "layer \"second\" (gru)"},
+        {"text.h5", "\"layers\"", "\"layer_\"", RNND_CORRUPT, "wanted a list of 1 to"},
+        {"text.h5", "\"name\": \"drop\"", "\"name\": \"\"    ", RNND_CORRUPT, "a name of 1 to"},
+        {"text.h5", "\"name\": \"second\"", "\"name\": \"first\" ", RNND_CORRUPT,
+         "two of its layers are named \"first\""},
+        {"text.h5", "weight_names", "weight_namez", RNND_CORRUPT, "no weights"},
+        {"merge.h5", "[\"cat\", 0, 0", "[\"dog\", 0, 0", RNND_CORRUPT, "its input \"dog\" is no layer"},
+        {"merge.h5", "[\"cat\", 0, 0", "[\"cat\", 3, 0", RNND_CORRUPT, "its call 3 is read, it has 1"},
+        {"merge.h5", "[\"cat\", 0, 0", "[\"cat\", 0, 7", RNND_CORRUPT, "its output 7 is read, it has 1"},
+        {"merge.h5", "\"inbound_nodes\"", "\"outbound_nods\"", RNND_CORRUPT, "is read, it has 0"},
+        {"merge.h5", "\"output_layers\"", "\"outwards_layr\"", RNND_CORRUPT, "wanted lists [layer, node, tensor]"},
+        {"merge.h5", "tower_norm/gamma", "tower_nork/gamma", RNND_MISMATCH, "found nothing of the name"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[200];
+        struct opened m;
+        rnnd_error err;
+        snprintf(path, sizeof path, FOLDER "%s", cases[i].file);
+        struct image file = load(path);
+        assert_non_null(file.data);
+        if (!replace(&file, cases[i].text, cases[i].with)) fail_msg("%s has no %s", cases[i].file, cases[i].text);
+        rnnd_code code = open_model(&m, file.data, file.bytes, false, &err);
+        if (code != cases[i].code || !strstr(err.message, cases[i].says))
+            fail_msg("%s, %s: code %d, %s", cases[i].file, cases[i].with, code, err.message);
+        close_model(&m);
+        free(file.data);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(answers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(answers), cmocka_unit_test(says), cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
