@@ -1,0 +1,203 @@
+/* test_keras_files.c -- which tensors Keras files have by which names; files cut short, damaged, and without memory. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "core/base/mem.h"
+#include "core/base/rng.h"
+#include "core/formats/format.h"
+
+#define FOLDER "tests/vectors/keras/"
+
+static uint64_t seed;
+static char *map; /* span bytes, then a page that nobody may touch */
+static const size_t span = 1 << 20;
+
+static size_t load(const char *name, uint8_t **out)
+{
+    char path[200];
+    struct stat st;
+    snprintf(path, sizeof path, FOLDER "%s", name);
+    int fd = open(path, O_RDONLY);
+    if (fd < 0 || fstat(fd, &st) != 0 || (size_t)st.st_size > span) fail_msg("%s", path);
+    *out = malloc((size_t)st.st_size);
+    assert_int_equal(read(fd, *out, (size_t)st.st_size), st.st_size);
+    close(fd);
+    return (size_t)st.st_size;
+}
+
+/* Reads and lowers; what comes out is an answer, with a sentence where it is no. */
+static rnnd_code try(const uint8_t *data, size_t bytes, rnnd_error *err)
+{
+    struct checkpoint ck;
+    struct arena arena;
+    struct graph g;
+    struct network net;
+    memset(err, 0, sizeof *err);
+    checkpoint_init(&ck);
+    arena_init(&arena, (size_t)64 << 20);
+    graph_init(&g, kernels_pick(NULL));
+    rnnd_code code = format_read(data, bytes, NULL, &ck, err);
+    if (!code && ck.own) code = ck.format->lower(&ck, NULL, &g, &arena, &net, err);
+    if (!code && ck.own) code = graph_compile(&g, err);
+    graph_free(&g);
+    checkpoint_free(&ck);
+    arena_free(&arena);
+    return code;
+}
+
+static void has(const struct checkpoint *ck, const char *name, size_t rows, size_t columns)
+{
+    const struct checkpoint_tensor *t = checkpoint_find(ck, name);
+    if (!t) fail_msg("there is no tensor %s", name);
+    assert_int_equal(t->rank, 2);
+    assert_int_equal(t->dim[0], rows);
+    assert_int_equal(t->dim[1], columns);
+}
+
+static void names(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *file, *full, *brief;
+        size_t rows, columns;
+    } cases[] = {
+        {"recurrent.h5", "lstm_hard/lstm_hard/kernel:0", "lstm_hard/kernel", 3, 16},
+        {"recurrent.h5", "both/both/backward_lstm_LSTM1/kernel:0", "both/backward/kernel", 3, 8},
+        {"text.h5", "first/text/first/lstm_cell/recurrent_kernel", "first/recurrent_kernel", 5, 20},
+        {"text.keras", "layers/second/cell/vars/0", "second/kernel", 5, 12},
+        {"masked.keras", "layers/bidirectional/forward_layer/cell/vars/1", "both/forward/recurrent_kernel", 2, 8},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct checkpoint ck;
+        rnnd_error err = {0};
+        uint8_t *data;
+        size_t bytes = load(cases[i].file, &data);
+        checkpoint_init(&ck);
+        if (format_read(data, bytes, NULL, &ck, &err)) fail_msg("%s: %s", cases[i].file, err.message);
+        assert_non_null(ck.own);
+        has(&ck, cases[i].full, cases[i].rows, cases[i].columns);
+        has(&ck, cases[i].brief, cases[i].rows, cases[i].columns);
+        checkpoint_free(&ck);
+        free(data);
+    }
+}
+
+/* Without model_config there are tensors, and nothing to lower. */
+static void weights_alone(void **unused)
+{
+    (void)unused;
+    struct checkpoint ck;
+    rnnd_error err = {0};
+    uint8_t *data;
+    size_t bytes = load("recurrent.h5", &data);
+    uint8_t *at = memmem(data, bytes, "model_config", 12);
+    assert_non_null(at);
+    *at = 'x';
+    checkpoint_init(&ck);
+    assert_int_equal(format_read(data, bytes, NULL, &ck, &err), RNND_OK);
+    assert_null(ck.own);
+    has(&ck, "lstm_hard/kernel", 3, 16);
+    checkpoint_free(&ck);
+    free(data);
+}
+
+/* A file cut anywhere is refused; nothing behind its end is read. */
+static void cut_everywhere(void **unused)
+{
+    (void)unused;
+    static const char *const files[] = {"stacked.keras", "stacked.h5"};
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t *data;
+        rnnd_error err;
+        size_t bytes = load(files[i], &data);
+        for (size_t n = 0; n < bytes; n++) {
+            uint8_t *p = (uint8_t *)map + span - n;
+            memcpy(p, data, n);
+            if (try(p, n, &err) == RNND_OK) fail_msg("%s cut to %zu bytes passed", files[i], n);
+            assert_true(err.message[0]);
+        }
+        free(data);
+    }
+}
+
+/* Random damage, to any byte and to the architecture's text alone: an answer comes out. */
+static void damaged(void **unused)
+{
+    (void)unused;
+    static const char *const files[] = {"cudnn.h5", "merge.h5", "text.h5", "states.keras", "masked.keras"};
+    static const char *const words[] = {"null",    "true", "-1", "0",  "[]",  "{}",
+                                        "9999999", "\"\"", "[[", "]]", "1e9", ","};
+    struct rng rng;
+    rng_seed(&rng, seed, 4);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        uint8_t *data;
+        rnnd_error err;
+        size_t bytes = load(files[i], &data), refused = 0;
+        uint8_t *p = (uint8_t *)map + span - bytes, *text = memmem(data, bytes, "{\"class_name\"", 13);
+        size_t from = text ? (size_t)(text - data) : 0, rounds = 1000;
+        for (size_t round = 0; round < rounds; round++) {
+            memcpy(p, data, bytes);
+            for (uint32_t k = 1 + rng_u32(&rng) % 3; k > 0; k--) {
+                size_t at = from + rng_u32(&rng) % (bytes - from);
+                const char *word = words[rng_u32(&rng) % (sizeof words / sizeof *words)];
+                if (round % 3 == 0) at = rng_u32(&rng) % bytes;
+                if (round % 3 == 1 && text) {
+                    at = from + rng_u32(&rng) % 2500;
+                    if (at + strlen(word) < bytes) memcpy(p + at, word, strlen(word));
+                } else {
+                    p[at] = (uint8_t)rng_u32(&rng);
+                }
+            }
+            if (try(p, bytes, &err)) {
+                refused++;
+                assert_true(err.message[0]);
+            }
+        }
+        if (refused < rounds / 20) fail_msg("%s: %zu of %zu refused", files[i], refused, rounds);
+        free(data);
+    }
+}
+
+/* Every allocation fails in turn: no memory is what is said, until there is enough. */
+static void no_memory(void **unused)
+{
+    (void)unused;
+    static const char *const files[] = {"text.keras", "cudnn.h5", "stacked.h5"};
+    for (size_t i = 0; i < 3; i++) {
+        uint8_t *data;
+        rnnd_error err;
+        rnnd_code code = RNND_NO_MEMORY;
+        size_t bytes = load(files[i], &data), n;
+        for (n = 1; code; n++) {
+            mem_fail_at(n);
+            code = try(data, bytes, &err);
+            mem_fail_at(0);
+            if (code && code != RNND_NO_MEMORY) fail_msg("%s, allocation %zu: %d %s", files[i], n, code, err.message);
+        }
+        assert_true(n > 50);
+        free(data);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names),   cmocka_unit_test(weights_alone), cmocka_unit_test(cut_everywhere),
+        cmocka_unit_test(damaged), cmocka_unit_test(no_memory),
+    };
+    const char *given = getenv("SEED");
+    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
+    printf("seed %llu (set SEED to repeat)\n", (unsigned long long)seed);
+    map = mmap(NULL, span + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED || mprotect(map + span, 4096, PROT_NONE)) return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
