@@ -127,32 +127,39 @@ static bool begins(const char *s, size_t n, const char *prefix)
     return n >= k && memcmp(s, prefix, k) == 0;
 }
 
-/* "bidirectional/forward_lstm/lstm_cell/kernel:0" of layer "bidirectional" -> "forward/kernel": only what tells the
- * tensor from the layer's others. */
+/* Where the path goes on behind the layer's own name, if it is there. */
+static const char *behind(const char *layer, const char *weight)
+{
+    size_t n = strlen(layer);
+    const char *from = weight;
+    for (const char *at = strstr(weight, layer); at; at = strstr(at + 1, layer))
+        if ((at == weight || at[-1] == '/') && at[n] == '/') from = at + n + 1;
+    return from;
+}
+
+/* "sequential/both/forward_lstm/lstm_cell/kernel:0" of layer "both" -> "forward/kernel": only what tells the tensor
+ * from the layer's others. */
 static void short_role(const char *layer, const char *weight, char role[MAX_PATH])
 {
     size_t at = 0;
-    for (const char *c = weight; *c;) {
+    for (const char *c = behind(layer, weight); *c; c += strspn(c, "/")) {
         size_t n = strcspn(c, "/");
-        bool last = c[n] == 0;
-        const char *cell = memmem(c, n, "_cell", 5);
-        const char *part = NULL;
-        if (last)
-            part = c, n = strcspn(c, ":");
-        else if (n > 8 && memcmp(c, "forward_", 8) == 0)
-            part = "forward", n = 7;
-        else if (n > 9 && memcmp(c, "backward_", 9) == 0)
-            part = "backward", n = 8;
-        else if (!cell && !(strlen(layer) == n && memcmp(c, layer, n) == 0) && !begins(c, n, "sequential") &&
-                 !begins(c, n, "functional") && !begins(c, n, "model"))
-            part = c;
+        const char *part = c, *next = c + n;
+        if (!*next) {
+            n = strcspn(c, ":");
+        } else if (begins(c, n, "forward_")) {
+            n = 7;
+        } else if (begins(c, n, "backward_")) {
+            n = 8;
+        } else if (memmem(c, n, "_cell", 5)) {
+            part = NULL;
+        }
         if (part && at + n + 2 < MAX_PATH) {
             if (at) role[at++] = '/';
             memcpy(role + at, part, n);
             at += n;
         }
-        c += strcspn(c, "/");
-        c += strspn(c, "/");
+        c = next;
     }
     role[at] = 0;
 }

@@ -162,6 +162,7 @@ static void damaged(void **unused)
                 assert_true(err.message[0]);
             }
         }
+        if (getenv("SHOW")) printf("%s refused %zu of %zu\n", files[i], refused, rounds);
         if (refused < rounds / 20) fail_msg("%s: %zu of %zu refused", files[i], refused, rounds);
         free(data);
     }
