@@ -4,19 +4,19 @@
 #include "core/base/error.h"
 #include "core/ops/op.h"
 
-void builder_init(struct graph_builder *b, struct graph *g, size_t constant_limit, rnnd_error *err)
+void build_start(struct graph_builder *b, struct graph *g, size_t constant_limit, rnnd_error *err)
 {
     *b = (struct graph_builder){.g = g, .err = err, .layer = "", .constant_limit = constant_limit};
 }
 
-void builder_keep(struct graph_builder *b, rnnd_code code)
+void build_keep(struct graph_builder *b, rnnd_code code)
 {
     if (!b->code) b->code = code;
 }
 
 static void no_memory(struct graph_builder *b)
 {
-    builder_keep(b, b->code ? b->code : fail_memory(b->err, 0));
+    build_keep(b, b->code ? b->code : fail_memory(b->err, 0));
 }
 
 /* ---- constants ---- */
@@ -29,9 +29,9 @@ static int constant(struct graph_builder *b, enum dtype dtype, int rank, const s
         if (!size_mul(count, dim[i], &count)) count = SIZE_MAX;
     if (!size_mul(count, dtype == DTYPE_F32 ? sizeof(float) : sizeof(int64_t), &bytes) ||
         !size_add(b->constant_bytes, bytes, &b->constant_bytes) || b->constant_bytes > b->constant_limit) {
-        builder_keep(b, fail_at(b->err, RNND_TOO_LARGE, b->layer,
-                                "layer \"%.80s\": the network's constants take more than %zu bytes", b->layer,
-                                b->constant_limit));
+        build_keep(b, fail_at(b->err, RNND_TOO_LARGE, b->layer,
+                              "layer \"%.80s\": the network's constants take more than %zu bytes", b->layer,
+                              b->constant_limit));
         return -1;
     }
     int v = graph_constant(b->g, b->layer, dtype, rank, dim, data);
@@ -72,15 +72,15 @@ bool build_node(struct graph_builder *b, const char *op, size_t input_count, con
     if (b->code) return false;
     const struct op *known = op_find(op);
     if (!known) {
-        builder_keep(b, fail_at(b->err, RNND_UNSUPPORTED, b->layer,
-                                "layer \"%.80s\" needs the operator %.40s, which is "
-                                "not there",
-                                b->layer, op));
+        build_keep(b, fail_at(b->err, RNND_UNSUPPORTED, b->layer,
+                              "layer \"%.80s\" needs the operator %.40s, which is "
+                              "not there",
+                              b->layer, op));
         return false;
     }
     if (b->g->node_count >= BUILDER_MAX_NODES) {
-        builder_keep(b, fail_at(b->err, RNND_TOO_LARGE, b->layer,
-                                "layer \"%.80s\": the network has more than %zu nodes", b->layer, BUILDER_MAX_NODES));
+        build_keep(b, fail_at(b->err, RNND_TOO_LARGE, b->layer, "layer \"%.80s\": the network has more than %zu nodes",
+                              b->layer, BUILDER_MAX_NODES));
         return false;
     }
     int made[8];

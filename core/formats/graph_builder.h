@@ -18,9 +18,9 @@ struct graph_builder {
 };
 
 /* Constants of more than constant_limit bytes in all are TOO_LARGE. */
-void builder_init(struct graph_builder *b, struct graph *g, size_t constant_limit, rnnd_error *err);
+void build_start(struct graph_builder *b, struct graph *g, size_t constant_limit, rnnd_error *err);
 /* Keeps the first failure; `code` is one whose sentence is in b->err already. */
-void builder_keep(struct graph_builder *b, rnnd_code code);
+void build_keep(struct graph_builder *b, rnnd_code code);
 
 int build_floats(struct graph_builder *b, int rank, const size_t *dim, const float *data);
 int build_float(struct graph_builder *b, float v);                       /* a scalar */

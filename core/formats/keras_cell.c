@@ -66,7 +66,7 @@ static int matrix(struct lowering *L, const struct keras_layer *l, const struct 
     L->parameters -= t->count;
     int value = keras_cached(L, t, role);
     float *w = value < 0 ? mem_alloc(t->count + 1, sizeof *w) : NULL;
-    if (value < 0 && !w) builder_keep(&L->b, fail_memory(L->b.err, t->count * sizeof *w));
+    if (value < 0 && !w) build_keep(&L->b, fail_memory(L->b.err, t->count * sizeof *w));
     for (size_t g = 0; w && g < c->gates; g++) {
         const float *block = k + (size_t)c->order[g] * H;
         float *to = w + g * H * K;
@@ -95,7 +95,7 @@ static int biases(struct lowering *L, const struct keras_layer *l, const struct 
     const float *b = keras_floats(L, l, 2, "bias", flat ? 1 : 2, dim);
     int value = b ? keras_cached(L, t, "bias") : -1;
     float *both = b && value < 0 ? mem_alloc(2 * row, sizeof *both) : NULL;
-    if (b && value < 0 && !both) builder_keep(&L->b, fail_memory(L->b.err, 2 * row * sizeof *both));
+    if (b && value < 0 && !both) build_keep(&L->b, fail_memory(L->b.err, 2 * row * sizeof *both));
     for (size_t g = 0; both && g < c->gates; g++) {
         size_t from = (size_t)c->order[g] * H;
         memcpy(both + g * H, b + from, H * sizeof *b);

@@ -80,7 +80,7 @@ static int kernel(struct lowering *L, const struct keras_layer *l, size_t at, co
     L->parameters -= t->count;
     size_t m = (size_t)M, f = (size_t)F;
     float *to = mem_alloc(t->count + 1, sizeof *to);
-    if (!to) return builder_keep(&L->b, fail_memory(L->b.err, t->count * sizeof *to)), -1;
+    if (!to) return build_keep(&L->b, fail_memory(L->b.err, t->count * sizeof *to)), -1;
     for (size_t p = 0; p < n; p++)
         for (size_t i = 0; i < m; i++)
             for (size_t o = 0; o < f; o++)

@@ -10,7 +10,7 @@
 static char *keep(struct lowering *L, const char *text)
 {
     char *copy = L->b.code ? NULL : arena_string(L->arena, text, strlen(text));
-    if (!copy && !L->b.code) builder_keep(&L->b, fail_memory(L->b.err, strlen(text)));
+    if (!copy && !L->b.code) build_keep(&L->b, fail_memory(L->b.err, strlen(text)));
     return copy;
 }
 
@@ -31,7 +31,7 @@ static struct keras_tensor make(struct lowering *L, const struct keras_layer *l,
         keras_fail(L, l, RNND_UNSUPPORTED, "the model has more than %d inputs", MAX_INPUTS);
     if (L->b.code) return t;
     t.value = graph_value(g, name);
-    if (t.value < 0 || graph_add_input(g, t.value)) return builder_keep(&L->b, fail_memory(L->b.err, 0)), t;
+    if (t.value < 0 || graph_add_input(g, t.value)) return build_keep(&L->b, fail_memory(L->b.err, 0)), t;
     g->values[t.value].dtype = DTYPE_F32;
     graph_shape(g, t.value, t.rank, t.dim);
     L->net->inputs[L->net->input_count++].name = keep(L, name);
@@ -110,7 +110,7 @@ void keras_name_output(struct lowering *L, struct keras_tensor *t, const char *l
         t->value = build(&L->b, "Identity", t->value);
         L->b.layer = "";
     }
-    if (!L->b.code && graph_add_output(g, t->value)) builder_keep(&L->b, fail_memory(L->b.err, 0));
+    if (!L->b.code && graph_add_output(g, t->value)) build_keep(&L->b, fail_memory(L->b.err, 0));
 }
 
 /* ---- for people ---- */
@@ -145,12 +145,12 @@ void keras_note(struct lowering *L, const struct keras_layer *l, const struct ke
     const char *name = keep(L, l->name);
     if (!name || out->t[0].value < 0) return;
     if (!grow((void **)&L->taps, L->tap_count, &L->tap_cap, sizeof *L->taps, &L->scratch))
-        return builder_keep(&L->b, fail_memory(L->b.err, 0));
+        return build_keep(&L->b, fail_memory(L->b.err, 0));
     L->taps[L->tap_count] = (struct network_tap){.name = name, .value = out->t[0].value};
     set_port(&L->taps[L->tap_count++].port, &out->t[0], out->t[0].steps && out->t[0].rank >= 2);
     if (keras_is_model(l->kind)) return; /* its layers have rows */
     if (!grow((void **)&L->layers, L->net->layer_count, &L->layer_cap, sizeof *L->layers, L->arena))
-        return builder_keep(&L->b, fail_memory(L->b.err, 0));
+        return build_keep(&L->b, fail_memory(L->b.err, 0));
     L->layers[L->net->layer_count++] = (rnnd_layer){.type = keep(L, l->kind),
                                                     .name = name,
                                                     .inputs = width_of(keras_input(in, 0, NULL)),
@@ -210,12 +210,12 @@ static void fill_port(struct lowering *L, struct graph_port *p, rnnd_port *out, 
     size_t width = 1;
     for (int i = time ? 2 : 1; i < t->rank; i++) {
         if (t->dim[i] < 0 || !size_mul(width, (size_t)t->dim[i], &width) || width > MAX_WIDTH) {
-            builder_keep(&L->b,
-                         L->b.code
-                             ? L->b.code
-                             : fail_at(L->b.err, RNND_UNSUPPORTED, out->name,
-                                       "\"%.80s\": wanted at most %d numbers a step, dimension %d of its shape is %s",
-                                       out->name, MAX_WIDTH, i, t->dim[i] < 0 ? "free" : "too large"));
+            build_keep(&L->b,
+                       L->b.code
+                           ? L->b.code
+                           : fail_at(L->b.err, RNND_UNSUPPORTED, out->name,
+                                     "\"%.80s\": wanted at most %d numbers a step, dimension %d of its shape is %s",
+                                     out->name, MAX_WIDTH, i, t->dim[i] < 0 ? "free" : "too large"));
             return;
         }
         out->dim[out->rank++] = (size_t)t->dim[i];
@@ -250,11 +250,11 @@ void keras_finish(struct lowering *L, const struct keras_outputs *out)
     struct graph *g = L->b.g;
     g->input_ports = arena_alloc(&g->arena, g->input_count + 1, sizeof *g->input_ports);
     g->output_ports = arena_alloc(&g->arena, g->output_count + 1, sizeof *g->output_ports);
-    if (!g->input_ports || !g->output_ports) return builder_keep(&L->b, fail_memory(L->b.err, 0));
+    if (!g->input_ports || !g->output_ports) return build_keep(&L->b, fail_memory(L->b.err, 0));
     for (size_t i = 0; i < g->input_count && !L->b.code; i++)
         fill_input(L, i);
     L->net->taps = arena_alloc(L->arena, g->output_count + L->tap_count + 1, sizeof *L->net->taps);
-    if (!L->net->taps) return builder_keep(&L->b, fail_memory(L->b.err, 0));
+    if (!L->net->taps) return build_keep(&L->b, fail_memory(L->b.err, 0));
     for (size_t i = 0; i < g->output_count && i < out->count && !L->b.code; i++) {
         const struct keras_tensor *t = &out->t[i];
         rnnd_port *port = &L->net->outputs[L->net->output_count++];

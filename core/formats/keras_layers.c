@@ -13,9 +13,9 @@ enum keeps { DROPS, PASSES, OWN }; /* what comes out of a layer: nothing, what w
 static const struct kind {
     const char *name;
     keras_lower_fn *lower;
-    #define MAX_WORK ((size_t)1 << 27) /* names looked at */
+#define MAX_WORK ((size_t)1 << 27) /* names looked at */
 
-enum keeps mask, steps;
+    enum keeps mask, steps;
 } kinds[] = {
     {"Dense", keras_lower_dense, PASSES, PASSES},
     {"Embedding", keras_lower_embedding, OWN, OWN},
@@ -90,7 +90,7 @@ void keras_fail(struct lowering *L, const struct keras_layer *l, rnnd_code code,
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    builder_keep(&L->b, fail_at(L->b.err, code, l->name, "layer \"%.80s\" (%.40s): %s", l->name, l->kind, text));
+    build_keep(&L->b, fail_at(L->b.err, code, l->name, "layer \"%.80s\" (%.40s): %s", l->name, l->kind, text));
 }
 
 const char *keras_class(const char *name)

@@ -37,14 +37,14 @@ rnnd_code keras_lower(struct checkpoint *ck, const struct json *config, struct g
     L->arena = arena;
     L->net = net;
     arena_init(&L->scratch, (size_t)64 << 20);
-    builder_init(&L->b, g, constant_limit(ck), err);
+    build_start(&L->b, g, constant_limit(ck), err);
     g->tensors = true;
     L->cached = mem_alloc(ck->count + 1, sizeof *L->cached);
-    if (!L->cached) builder_keep(&L->b, fail_memory(err, ck->count));
+    if (!L->cached) build_keep(&L->b, fail_memory(err, ck->count));
     char framework[64];
     snprintf(framework, sizeof framework, *doc->version ? "Keras %.32s" : "Keras", doc->version);
     net->framework = arena_string(arena, framework, strlen(framework));
-    if (!net->framework) builder_keep(&L->b, fail_memory(err, sizeof framework));
+    if (!net->framework) build_keep(&L->b, fail_memory(err, sizeof framework));
     struct keras_layer top = {.kind = keras_class(json_string(json_get(doc->config, "class_name"))),
                               .config = json_get(doc->config, "config")};
     const char *name = json_string(json_get(top.config, "name"));

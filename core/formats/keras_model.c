@@ -76,7 +76,7 @@ static void read_layers(struct model *m)
     m->node_counts = arena_alloc(&L->scratch, n, sizeof *m->node_counts);
     m->offsets = arena_alloc(&L->scratch, n, sizeof *m->offsets);
     if (!m->layers || !m->inbound || !m->names.list || !m->nodes || !m->node_counts || !m->offsets)
-        return builder_keep(&L->b, fail_memory(L->b.err, n * sizeof *m->layers));
+        return build_keep(&L->b, fail_memory(L->b.err, n * sizeof *m->layers));
     for (const struct json *e = json_first(list); e && !L->b.code; e = json_next(e), m->count++) {
         read_layer(m, e, &m->layers[m->count]);
         m->inbound[m->count] = json_get(e, "inbound_nodes");
@@ -165,7 +165,7 @@ static bool try_node(struct model *m, size_t i, size_t k)
 {
     struct keras_node *n = &m->nodes[i][k];
     struct keras_argument *args = arena_alloc(&m->L->scratch, n->count + 1, sizeof *args);
-    if (!args) return builder_keep(&m->L->b, fail_memory(m->L->b.err, n->count * sizeof *args)), false;
+    if (!args) return build_keep(&m->L->b, fail_memory(m->L->b.err, n->count * sizeof *args)), false;
     for (size_t a = 0; a < n->count; a++) {
         args[a] = (struct keras_argument){.key = n->args[a].key, .literal = n->args[a].literal};
         if (n->args[a].layer < 0) continue;
@@ -216,7 +216,7 @@ static void set_inputs(struct model *m, const struct keras_call *in)
                               m->layers[at].name);
         m->nodes[at] = arena_alloc(&L->scratch, 1, sizeof **m->nodes);
         struct keras_outputs *out = arena_alloc(&L->scratch, 1, sizeof *out);
-        if (!m->nodes[at] || !out) return builder_keep(&L->b, fail_memory(L->b.err, sizeof *out));
+        if (!m->nodes[at] || !out) return build_keep(&L->b, fail_memory(L->b.err, sizeof *out));
         size_t position = 0;
         out->count = 1;
         if (m->top) out->t[0] = keras_make_input(L, &m->layers[at]);

@@ -139,14 +139,14 @@ struct keras_node *keras_read_nodes(struct lowering *L, const struct keras_layer
     size_t n = json_is_array(inbound) ? json_count(inbound) : 0, at = 0;
     struct keras_node *nodes = arena_alloc(&L->scratch, n + 1, sizeof *nodes);
     *count = 0;
-    if (!nodes) return builder_keep(&L->b, fail_memory(L->b.err, n * sizeof *nodes)), NULL;
+    if (!nodes) return build_keep(&L->b, fail_memory(L->b.err, n * sizeof *nodes)), NULL;
     for (const struct json *e = json_first(inbound); e && n && !L->b.code; e = json_next(e), at++) {
         struct reading r = {L, l, names, args, 0, MAX_ARGS};
         read_call(&r, e);
         nodes[at].args = arena_alloc(&L->scratch, r.count + 1, sizeof *args);
         nodes[at].out = arena_alloc(&L->scratch, 1, sizeof *nodes[at].out);
         if (!nodes[at].args || !nodes[at].out)
-            return builder_keep(&L->b, fail_memory(L->b.err, r.count * sizeof *args)), NULL;
+            return build_keep(&L->b, fail_memory(L->b.err, r.count * sizeof *args)), NULL;
         if (r.count) memcpy(nodes[at].args, args, r.count * sizeof *args);
         nodes[at].count = r.count;
     }

@@ -8,7 +8,7 @@
 static void *floats(struct lowering *L, size_t n)
 {
     float *f = L->b.code ? NULL : mem_alloc(n + 1, sizeof *f);
-    if (!f && !L->b.code) builder_keep(&L->b, fail_memory(L->b.err, n * sizeof *f));
+    if (!f && !L->b.code) build_keep(&L->b, fail_memory(L->b.err, n * sizeof *f));
     return f;
 }
 

@@ -72,7 +72,7 @@ static const char *folder_named(const struct keras_document *doc, const char *pa
 static const char *keep(struct lowering *L, const char *text)
 {
     const char *copy = arena_string(&L->scratch, text, strlen(text));
-    if (!copy) builder_keep(&L->b, L->b.code ? L->b.code : fail_memory(L->b.err, strlen(text)));
+    if (!copy) build_keep(&L->b, L->b.code ? L->b.code : fail_memory(L->b.err, strlen(text)));
     return copy ? copy : "";
 }
 
@@ -119,7 +119,7 @@ static void filter(struct lowering *L, const struct keras_weights *model, struct
 {
     l->weights.names = arena_alloc(&L->scratch, model->count + 1, sizeof *l->weights.names);
     if (!l->weights.names) {
-        builder_keep(&L->b, L->b.code ? L->b.code : fail_memory(L->b.err, model->count));
+        build_keep(&L->b, L->b.code ? L->b.code : fail_memory(L->b.err, model->count));
         return;
     }
     for (size_t i = 0; i < model->count && keras_work(L, l, 16); i++) {
@@ -211,7 +211,7 @@ const float *keras_floats(struct lowering *L, const struct keras_layer *l, size_
                           shape_text(wanted, rank, want), shape_text(found, t->rank, t->dim)),
                NULL;
     rnnd_code code = checkpoint_floats(t, &f, L->b.err);
-    if (code) builder_keep(&L->b, code);
+    if (code) build_keep(&L->b, code);
     return code ? NULL : f;
 }
 
