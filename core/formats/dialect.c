@@ -7,6 +7,7 @@
  * PyTorch      torch.nn.LSTM, GRU, RNN: W_ii|W_if|W_ig|W_io; reset after the product.
  * ONNX         operators LSTM, GRU, RNN: W[iofc], W[zrh], peepholes P[iof].
  * Keras        LSTM, GRU, SimpleRNN: kernel x @ K, gates i f c o, z r h.
+ * Keras, CuDNN CuDNNLSTM, CuDNNGRU: the same gates, weights and two biases as the library of that name keeps them.
  * TensorFlow 1 BasicLSTMCell, LSTMCell: one kernel on [x, h], gates i j f o, forget_bias 1 at run time; GRUCell: gates
  *              r u, the candidate apart, r applied before the product, u keeps the old state.
  * concat       the textbook forms on [h, x]: Hochreiter and Schmidhuber 1997 with Gers 2000 (W_f, W_i, W_c, W_o);
@@ -105,6 +106,24 @@ static const struct dialect dialects[] = {
      .order = "h",
      .weights = WEIGHTS_COLUMNS,
      .biases = BIAS_ONE,
+     .has_bias = true,
+     .weight = {"kernel"},
+     .recurrent = "recurrent_kernel",
+     .bias = {"bias"}},
+    {.layout = "keras_cudnn",
+     .kind = CELL_LSTM,
+     .order = "ifgo",
+     .weights = WEIGHTS_CUDNN,
+     .biases = BIAS_PAIR,
+     .has_bias = true,
+     .weight = {"kernel"},
+     .recurrent = "recurrent_kernel",
+     .bias = {"bias"}},
+    {.layout = "keras_cudnn",
+     .kind = CELL_GRU,
+     .order = "zrn",
+     .weights = WEIGHTS_CUDNN,
+     .biases = BIAS_PAIR,
      .has_bias = true,
      .weight = {"kernel"},
      .recurrent = "recurrent_kernel",

@@ -6,11 +6,12 @@
 #include "core/cells/cell.h"
 #include "core/formats/tensors.h"
 
-#define DIALECT_LAYOUTS "pytorch", "onnx", "keras", "tf1", "concat"
+#define DIALECT_LAYOUTS "pytorch", "onnx", "keras", "tf1", "concat", "keras_cudnn"
 
 enum weight_form {
     WEIGHTS_ROWS,    /* two tensors, [G*H][I] and [G*H][R]: y = W x */
     WEIGHTS_COLUMNS, /* two tensors, [I][G*H] and [R][G*H]: y = x K */
+    WEIGHTS_CUDNN,   /* as columns, but a gate's block of the first holds [H][I] row by row, one of the second is W */
     WEIGHTS_JOINED,  /* one tensor [I+R][G*H], x's rows first; a GRU's candidate apart, [I+R][H] */
     WEIGHTS_GATES    /* one tensor per gate [H][R+I], h's columns first */
 };

@@ -50,7 +50,14 @@ static rnnd_code fetch(const struct cell_source *s, const char *role, int rank, 
 struct view { /* element [unit][k] = data[unit * unit_stride + k * k_stride] */
     const float *data;
     size_t unit_stride, k_stride;
+    size_t wrap, row; /* wrap > 0: that many of them stand in a row, and rows are this far apart */
 };
+
+static float element(const struct view *v, size_t unit, size_t k)
+{
+    size_t at = unit * v->unit_stride + k * v->k_stride;
+    return v->data[v->wrap ? at / v->wrap * v->row + at % v->wrap : at];
+}
 
 static size_t place(const char *order, char gate)
 {
@@ -68,17 +75,21 @@ static rnnd_code view_weights(const struct cell_source *s, char gate, bool x, st
     switch (d->weights) {
     case WEIGHTS_ROWS:
         code = fetch(s, role, 3, D, G * H, K, &v->data, err);
-        if (!code) *v = (struct view){v->data + ((D == 2 && s->reverse ? G * H : 0) + p * H) * K, K, 1};
+        if (!code) *v = (struct view){v->data + ((D == 2 && s->reverse ? G * H : 0) + p * H) * K, K, 1, 0, 0};
         return code;
     case WEIGHTS_COLUMNS:
         code = fetch(s, role, 2, K, G * H, 0, &v->data, err);
-        if (!code) *v = (struct view){v->data + p * H, 1, G * H};
+        if (!code) *v = (struct view){v->data + p * H, 1, G * H, 0, 0};
+        return code;
+    case WEIGHTS_CUDNN:
+        code = fetch(s, role, 2, K, G * H, 0, &v->data, err);
+        if (!code) *v = (struct view){v->data + p * H, K, 1, H, G * H};
         return code;
     case WEIGHTS_JOINED: {
         bool apart = d->weight[1] != NULL, candidate = apart && gate == 'n';
         size_t width = candidate ? H : apart ? 2 * H : G * H;
         code = fetch(s, d->weight[candidate], 2, I + R, width, 0, &v->data, err);
-        if (!code) *v = (struct view){v->data + (x ? 0 : I * width) + (candidate ? 0 : p * H), 1, width};
+        if (!code) *v = (struct view){v->data + (x ? 0 : I * width) + (candidate ? 0 : p * H), 1, width, 0, 0};
         return code;
     }
     default: {
@@ -87,7 +98,7 @@ static rnnd_code view_weights(const struct cell_source *s, char gate, bool x, st
         const char *gate_role = d->weight[p];
         if (gate == 'g' && !find(s, gate_role, name, &shown) && find(s, "W_g", name, &shown)) gate_role = "W_g";
         code = fetch(s, gate_role, 2, H, R + I, 0, &v->data, err);
-        if (!code) *v = (struct view){v->data + (x ? R : 0), R + I, 1};
+        if (!code) *v = (struct view){v->data + (x ? R : 0), R + I, 1, 0, 0};
         return code;
     }
     }
@@ -149,10 +160,10 @@ static rnnd_code read_gates(const struct cell_source *s, struct cell_weights *w,
         for (size_t u = 0; u < H; u++) {
             float *to = w->w_ih + (g * H + u) * s->inputs;
             for (size_t k = 0; k < s->inputs; k++)
-                to[k] = x.data[u * x.unit_stride + k * x.k_stride];
+                to[k] = element(&x, u, k);
             to = w->w_hh + (g * H + u) * R;
             for (size_t k = 0; k < R; k++)
-                to[k] = h.data[u * h.unit_stride + k * h.k_stride];
+                to[k] = element(&h, u, k);
             if (b) w->b_ih[g * H + u] = b[u];
             if (bh) w->b_hh[g * H + u] = bh[u];
             if (gates[g] == 'f' && s->forget_bias != 0) w->b_ih[g * H + u] += s->forget_bias;

@@ -7,7 +7,15 @@
 #include "core/ops/op.h"
 
 static const char *const layouts[] = {DIALECT_LAYOUTS, NULL};
-enum { LAYOUT_PYTORCH, LAYOUT_ONNX, LAYOUT_KERAS, LAYOUT_TF1, LAYOUT_CONCAT };
+enum { LAYOUT_PYTORCH, LAYOUT_ONNX, LAYOUT_KERAS, LAYOUT_TF1, LAYOUT_CONCAT, LAYOUT_KERAS_CUDNN };
+
+/* Only recurrent weights are any different in CuDNN's form. */
+static rnnd_code read_layout(struct layer *l, int *layout, rnnd_error *err)
+{
+    rnnd_code code = option_choice(&l->options, "layout", layouts, 0, layout, err);
+    if (!code && *layout == LAYOUT_KERAS_CUDNN) *layout = LAYOUT_KERAS;
+    return code;
+}
 
 rnnd_code layer_floats(struct stack *s, struct layer *l, const char *role, const char *fallback, int rank, size_t d0,
                        size_t d1, const float **out, rnnd_error *err)
@@ -40,7 +48,7 @@ static rnnd_code build_embedding(struct stack *s, struct layer *l, int *value, r
     const float *table;
     int layout, inputs[2] = {l->inputs[0], -1};
     const struct source *from = &s->sources[l->sources[0]];
-    rnnd_code code = option_choice(&l->options, "layout", layouts, 0, &layout, err);
+    rnnd_code code = read_layout(l, &layout, err);
     if (!code) code = find(s, l, "weight", layout == LAYOUT_KERAS ? "embeddings" : "weight", &t, &name, err);
     if (!code && from->ids == 0)
         code = fail_at(err, RNND_MISMATCH, "inputs", "layer \"%.80s\": wanted an input of ids, \"%.80s\" is none",
@@ -99,7 +107,7 @@ static rnnd_code build_dense(struct stack *s, struct layer *l, int *value, rnnd_
     bool bias;
     struct act act;
     const float *b;
-    rnnd_code code = option_choice(&l->options, "layout", layouts, 0, &layout, err);
+    rnnd_code code = read_layout(l, &layout, err);
     if (!code) code = option_bool(&l->options, "bias", true, &bias, err);
     if (!code) code = option_act(&l->options, "activation", (struct act){.kind = ACT_LINEAR}, &act, err);
     if (!code) code = read_matrix(s, l, layout, stack_width(s, l->inputs[0]), &outputs, &inputs[1], err);
@@ -121,7 +129,7 @@ static rnnd_code build_layer_norm(struct stack *s, struct layer *l, int *value, 
     bool affine, bias;
     float epsilon;
     const float *f;
-    rnnd_code code = option_choice(&l->options, "layout", layouts, 0, &layout, err);
+    rnnd_code code = read_layout(l, &layout, err);
     bool keras = layout == LAYOUT_KERAS;
     if (!code) code = option_bool(&l->options, "affine", true, &affine, err);
     if (!code) code = option_bool(&l->options, "bias", affine, &bias, err);
@@ -152,7 +160,7 @@ static rnnd_code build_batch_norm(struct stack *s, struct layer *l, int *value, 
     float epsilon;
     bool affine;
     const float *part[4] = {NULL};
-    rnnd_code code = option_choice(&l->options, "layout", layouts, 0, &layout, err);
+    rnnd_code code = read_layout(l, &layout, err);
     if (!code) code = option_float(&l->options, "epsilon", layout == LAYOUT_KERAS ? 1e-3f : 1e-5f, &epsilon, err);
     if (!code) code = option_bool(&l->options, "affine", true, &affine, err);
     for (int i = affine ? 0 : 2; i < 4 && !code; i++)

@@ -1,5 +1,6 @@
 /* test_keras_files.c -- which tensors Keras files have by which names; files cut short, damaged, and without memory. */
 #include <fcntl.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -110,6 +111,67 @@ static void weights_alone(void **unused)
     free(data);
 }
 
+/* CuDNN's weights through a configuration: a sequence graph [T][B][width], held to PyTorch (make_keras.py). */
+static void cudnn_layout(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *config, *output;
+        size_t width;
+    } cases[] = {
+        {"{\"format\":1,\"inputs\":[{\"width\":3}],\"layers\":[{\"type\":\"lstm\",\"name\":\"fast\",\"hidden\":4,"
+         "\"layout\":\"keras_cudnn\",\"tensors\":{\"kernel\":\"fast/kernel\",\"recurrent_kernel\":\"fast/recurrent_"
+         "kernel\",\"bias\":\"fast/bias\"}}]}",
+         "out_0", 4},
+        {"{\"format\":1,\"inputs\":[{\"width\":3}],\"layers\":[{\"type\":\"gru\",\"name\":\"gates\",\"hidden\":2,"
+         "\"layout\":\"keras_cudnn\",\"tensors\":{\"kernel\":\"gates/kernel\",\"recurrent_kernel\":\"gates/recurrent_"
+         "kernel\",\"bias\":\"gates/bias\"}}]}",
+         "out_1", 2},
+    };
+    enum { B = 2, T = 5, I = 3 };
+    for (size_t i = 0; i < 2; i++) {
+        struct checkpoint ck, want;
+        struct arena arena;
+        struct graph g;
+        struct network net;
+        struct json *config;
+        struct graph_run *run;
+        rnnd_error err = {0};
+        uint8_t *data, *vectors;
+        const float *x, *y;
+        float found[B * T * 4], rows[2][16] = {{0}}, *out[T * B], *last[B] = {rows[0], rows[1]};
+        const float *in[T * B], *zeros[B] = {rows[0], rows[1]};
+        size_t bytes = load("cudnn.h5", &data), vector_bytes = load("cudnn.safetensors", &vectors);
+        checkpoint_init(&ck);
+        checkpoint_init(&want);
+        arena_init(&arena, 1 << 20);
+        graph_init(&g, kernels_pick(NULL));
+        assert_int_equal(format_read(data, bytes, NULL, &ck, &err), RNND_OK);
+        assert_int_equal(format_read(vectors, vector_bytes, NULL, &want, &err), RNND_OK);
+        assert_int_equal(json_parse(cases[i].config, strlen(cases[i].config), "it", &config, &err), RNND_OK);
+        if (stack_build(config, &ck, &g, &arena, &net, &err)) fail_msg("%s", err.message);
+        assert_int_equal(checkpoint_floats(checkpoint_find(&want, "in_0"), &x, &err), RNND_OK);
+        assert_int_equal(checkpoint_floats(checkpoint_find(&want, cases[i].output), &y, &err), RNND_OK);
+        for (size_t t = 0; t < T; t++)
+            for (size_t b = 0; b < B; b++) {
+                in[t * B + b] = x + (b * T + t) * I;
+                out[t * B + b] = found + (b * T + t) * cases[i].width;
+            }
+        assert_int_equal(graph_run_open(&g, B, T, &run, &err), RNND_OK);
+        if (graph_run(run, T, B, in, out, zeros, last, &err)) fail_msg("%s", err.message);
+        for (size_t k = 0; k < B * T * cases[i].width; k++)
+            if (!(fabsf(found[k] - y[k]) <= 1e-5f)) fail_msg("case %zu, number %zu", i, k);
+        graph_run_close(run);
+        json_free(config);
+        graph_free(&g);
+        checkpoint_free(&ck);
+        checkpoint_free(&want);
+        arena_free(&arena);
+        free(data);
+        free(vectors);
+    }
+}
+
 /* A file cut anywhere is refused; nothing behind its end is read. */
 static void cut_everywhere(void **unused)
 {
@@ -193,7 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names),   cmocka_unit_test(weights_alone), cmocka_unit_test(cut_everywhere),
-        cmocka_unit_test(damaged), cmocka_unit_test(no_memory),
+        cmocka_unit_test(damaged), cmocka_unit_test(cudnn_layout),  cmocka_unit_test(no_memory),
     };
     const char *given = getenv("SEED");
     seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
