@@ -115,6 +115,20 @@ bool keras_work(struct lowering *L, const struct keras_layer *l, size_t n)
     return !L->b.code;
 }
 
+/* Tensors by a name that no layer here looks at would be left out in silence. */
+static void check_keys(struct lowering *L, const struct keras_layer *l, const struct keras_call *in)
+{
+    static const char *const known[] = {"initial_state", "query", "value",  "key",           "x", "y", "x1",
+                                        "x2",            "input", "tensor", "attention_mask"};
+    for (size_t i = 0; i < in->count; i++) {
+        bool found = !in->args[i].key || !in->args[i].is_tensor;
+        for (size_t k = 0; k < sizeof known / sizeof *known && !found; k++)
+            found = strcmp(known[k], in->args[i].key) == 0;
+        if (!found)
+            keras_fail(L, l, RNND_UNSUPPORTED, "a tensor as its \"%.40s\"; " KERAS_CUSTOM_ADVICE, in->args[i].key);
+    }
+}
+
 void keras_apply(struct lowering *L, const struct keras_layer *l, const struct keras_call *in,
                  struct keras_outputs *out)
 {
@@ -124,6 +138,8 @@ void keras_apply(struct lowering *L, const struct keras_layer *l, const struct k
     if (L->b.code) return;
     if (L->depth >= KERAS_MAX_DEPTH)
         return keras_fail(L, l, RNND_TOO_LARGE, "layers within layers, more than %d deep", KERAS_MAX_DEPTH);
+    check_keys(L, l, in);
+    if (L->b.code) return;
     if (++L->calls > BUILDER_MAX_NODES) return keras_fail(L, l, RNND_TOO_LARGE, "layers are called too often");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !kind && !l->operation; i++)
         if (strcmp(kinds[i].name, l->kind) == 0) kind = &kinds[i];

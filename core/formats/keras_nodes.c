@@ -95,7 +95,7 @@ static void add_value(struct reading *r, const struct json *j, const char *key, 
 static void add_keywords(struct reading *r, const struct json *keywords)
 {
     for (const struct json *e = json_first(keywords); e && json_is_object(keywords); e = json_next(e))
-        add_value(r, e, json_key(e), 0);
+        add_value(r, e, strcmp(json_key(e), "inputs") == 0 ? NULL : json_key(e), 0);
 }
 
 /* ["layer", node, tensor, {keywords}] or ["_CONSTANT_VALUE", -1, value, {keywords}] */
