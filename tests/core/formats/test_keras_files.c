@@ -234,7 +234,7 @@ static void damaged(void **unused)
 static void no_memory(void **unused)
 {
     (void)unused;
-    static const char *const files[] = {"text.keras", "cudnn.h5", "stacked.h5"};
+    static const char *const files[] = {"masked.keras", "cudnn.h5", "stacked.h5"};
     for (size_t i = 0; i < 3; i++) {
         uint8_t *data;
         rnnd_error err;
