@@ -25,6 +25,8 @@ static rnnd_code run_nodes(struct graph_run *run, rnnd_error *err)
     rnnd_code code = RNND_OK;
     for (size_t i = 0; i < g->node_count && !code; i++)
         code = g->nodes[i].op->run(&run->rc, &g->nodes[i], err);
+    if (code == RNND_NO_MEMORY && run->overflow)
+        return fail(err, RNND_TOO_LARGE, "a run of the graph would take more than %zu bytes", run->limit);
     return code;
 }
 

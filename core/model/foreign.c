@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/formats/options.h"
 #include "core/graph/fold.h"
+#include "core/graph/loops.h"
 #include "core/graph/streamline.h"
 #include "core/model/assume.h"
 #include "core/ops/op.h"
@@ -45,6 +46,27 @@ static rnnd_code read_axes(const struct json *list, struct graph_port *p, const 
     return RNND_OK;
 }
 
+/* "width": numbers a step, where the file leaves their axis free. */
+static rnnd_code fix_width(const struct options *o, struct graph_port *p, const char *name, rnnd_error *err)
+{
+    int64_t width;
+    int open = -1;
+    rnnd_code code = option_whole(o, "width", 1, MAX_WIDTH, OPTION_REQUIRED, &width, err);
+    for (int k = 0; k < p->rank && !code; k++) {
+        if (k == p->batch_axis || k == p->time_axis || p->dim[k] > 0) continue;
+        if (open >= 0) code = RNND_MISMATCH;
+        open = k;
+    }
+    if (code || open < 0)
+        return fail_at(
+            err, RNND_MISMATCH, "inputs",
+            "input \"%.60s\": \"width\" is for one axis besides batch and time whose size the file leaves open; "
+            "\"axes\" says which they are",
+            name);
+    p->dim[open] = width;
+    return RNND_OK;
+}
+
 /* An input that is always the same becomes a constant of its shape. */
 static rnnd_code bind(struct graph *g, size_t i, double number, rnnd_error *err)
 {
@@ -80,7 +102,7 @@ static rnnd_code bind(struct graph *g, size_t i, double number, rnnd_error *err)
 
 static rnnd_code configure_inputs(struct foreign *f, rnnd_error *err)
 {
-    static const char *const known[] = {"name", "axes", "value", NULL};
+    static const char *const known[] = {"name", "axes", "width", "value", NULL};
     const struct json *list = json_get(f->m->config.json, "inputs");
     struct graph *g = &f->graph;
     if (!list) return RNND_OK;
@@ -100,6 +122,7 @@ static rnnd_code configure_inputs(struct foreign *f, rnnd_error *err)
             return fail_at(err, RNND_MISMATCH, "inputs", "configuration: the file has no input \"%.60s\"",
                            name ? name : "");
         if (axes) code = read_axes(axes, &g->input_ports[i], name, err);
+        if (!code && json_get(j, "width")) code = fix_width(&o, &g->input_ports[i], name, err);
         if (!code && value) {
             if (!json_is_number(value))
                 return fail_at(err, RNND_MISMATCH, "inputs", "input \"%.60s\": \"value\" must be a number, found %s",
@@ -319,10 +342,10 @@ rnnd_code foreign_build(struct rnnd_model *m, struct checkpoint *ck, size_t file
     if (!code) code = keep_outputs(&f, err);
     if (!code) code = configure_inputs(&f, err);
     if (!code) code = assume_numbers(&f, err);
+    if (!code) graph_hoist(&f.graph);
     if (!code) code = graph_fold(&f.graph, ((size_t)16 << 20) + file_bytes, err);
     for (size_t i = 0; i < m->network.tap_count && !code; i++)
-        if (m->network.taps[i].value >= 0)
-            m->network.taps[i].value = graph_folded(&f.graph, m->network.taps[i].value);
+        if (m->network.taps[i].value >= 0) m->network.taps[i].value = graph_folded(&f.graph, m->network.taps[i].value);
     for (size_t i = 0; i < f.graph.output_count && !code; i++)
         f.outputs[i].value = f.graph.outputs[i];
     if (!code) code = foreign_pair_states(m, &f.graph, err);
