@@ -5,6 +5,7 @@
 #   make test [T=word]      all tests (plain, then the unit tests under ASan and UBSan); T=core/base picks by name
 #   make check              house rules: layers, exported symbols, banned calls
 #   make bench              speed, as CSV
+#   make fuzz               [T=word] [SECONDS=600] each parser on mutated files, with clang (tests/fuzz/README.md)
 #   make conformance        CASES=folder [CONFIGS=folder]: models with inputs and expected outputs, in any usual layout
 #   make container-test     build the image and try it (root, buildah, podman)
 #   make install            [DESTDIR=] [PREFIX=/usr/local]
@@ -36,6 +37,10 @@ TEST_PACKAGES = $(PACKAGES) libcmocka-dev libcurl4-openssl-dev python3-minimal p
 ifeq ($(SAN),)
   B = build
   OPT = -O2
+else ifeq ($(SAN),fuzz) # of `make fuzz`
+  B = build/fuzz
+  CC = clang
+  OPT = -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else ifneq ($(filter $(SAN),address undefined thread),)
   B = build/$(SAN)
   OPT = -O1 -fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(comma)undefined) -fno-omit-frame-pointer
@@ -121,9 +126,11 @@ UNIT = $(strip $(foreach t,$(TESTS_CORE) $(TESTS_SERVER),$(if $(findstring $(T),
 unit: $(if $(T),$(UNIT),$(TESTS_CORE) $(TESTS_SERVER))
 
 # ---- what people type ------------------------------------------------------------------------------------------------
-.PHONY: packages test-packages run test unit-run check bench conformance install container-test models clean help
+.PHONY: packages test-packages fuzz-packages fuzz run test unit-run check bench conformance install container-test models clean help
 packages:
 	@sh tests/lib/packages.sh $(PACKAGES)
+fuzz-packages:
+	@sh tests/lib/packages.sh $(PACKAGES) clang libclang-rt-14-dev
 test-packages:
 	@sh tests/lib/packages.sh $(TEST_PACKAGES)
 
@@ -157,6 +164,15 @@ conformance: packages
 
 $(B)/conformance: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/conformance/*.c)) $(B)/libcli.a $(B)/libcore.a
 	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(CORE_LIBS)
+
+fuzz: fuzz-packages
+	@$(MAKE) --no-print-directory -j$(JOBS) SAN=fuzz T='$(T)' fuzzers
+	@B=build/fuzz T='$(T)' SECONDS_EACH=$(or $(SECONDS),600) sh tests/fuzz/run.sh
+FUZZERS := $(foreach f,$(wildcard tests/fuzz/fuzz_*.c),$(if $(findstring $(T),$(notdir $(f))),$(f:tests/fuzz/%.c=$(B)/%)))
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
+$(FUZZERS): $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/libcore.a
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $^ -o $@ $(CORE_LIBS)
 
 container-test:
 	@sh docker/container-test.sh

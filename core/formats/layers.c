@@ -158,7 +158,7 @@ static rnnd_code build_batch_norm(struct stack *s, struct layer *l, int *value, 
     size_t width = stack_width(s, l->inputs[0]);
     int layout, inputs[3] = {l->inputs[0], -1, -1};
     float epsilon;
-    bool affine;
+    bool affine = true;
     const float *part[4] = {NULL};
     rnnd_code code = read_layout(l, &layout, err);
     if (!code) code = option_float(&l->options, "epsilon", layout == LAYOUT_KERAS ? 1e-3f : 1e-5f, &epsilon, err);
