@@ -21,10 +21,11 @@ struct run_job {
 /* The one input's [steps][width] or [batch][steps][width] rows as whole windows; the answer keeps its axes. */
 rnnd_code run_windows(struct run_job *j, rnnd_error *err);
 /* The same rows one at a time from a fresh state each sequence. Where the shape of a step has more axes, they stand in
- * place of [width]. */
+ * place of [width]. Of a network that is the function of one step, its state an input and output of the file, each
+ * element along the first axis is one step. */
 rnnd_code run_steps(struct run_job *j, rnnd_error *err);
-/* Whole tensors as the framework would run them. An input without the batch axis is taken for a batch of one, and
- * numbers of the wrong type are changed, where that makes it fit. */
+/* Whole tensors as the framework would run them. Inputs without the batch axis are taken for a batch of one where that
+ * makes them fit. */
 rnnd_code run_tensors(struct run_job *j, rnnd_error *err);
 
 /* Rows for models of the house that are given one input and one output without names, else whole tensors. */

@@ -16,6 +16,8 @@ struct rows {
     struct part in[MOST_ENDS], out[MOST_ENDS];
     size_t in_count, out_count, batch, steps, inputs, outputs;
     bool one_sequence; /* the batch axis was not there */
+    bool stepwise;     /* the network is the function of one step */
+    size_t ones;       /* stepwise: axes of 1 between steps and the step's own */
 };
 
 static bool same_dims(const struct array *a, size_t from, const rnnd_port *port)
@@ -26,14 +28,18 @@ static bool same_dims(const struct array *a, size_t from, const rnnd_port *port)
 }
 
 /* Which axes of an input are batch and steps. */
-static rnnd_code set_shape(struct part *p, bool *one_sequence, rnnd_error *err)
+static rnnd_code set_shape(struct rows *r, struct part *p, bool *one_sequence, rnnd_error *err)
 {
     const struct array *x = p->array;
     size_t rank = x->rank, cells = array_count(x);
     char found[ARRAY_MAX_RANK * 24];
     p->batch = 1;
     *one_sequence = true;
-    if (same_dims(x, 1, p->port)) {
+    if (r->stepwise && rank > 1 && x->dim[0] > 0 && cells / x->dim[0] == p->width) {
+        size_t own = p->port && p->port->rank > 0 ? (size_t)p->port->rank : 1;
+        p->steps = x->dim[0];
+        r->ones = rank > own + 1 ? rank - own - 1 : 0;
+    } else if (same_dims(x, 1, p->port)) {
         p->steps = x->dim[0];
     } else if (same_dims(x, 2, p->port) || (rank == 3 && x->dim[2] == p->width)) {
         *one_sequence = false;
@@ -63,7 +69,7 @@ static rnnd_code add_input(struct rows *r, struct run_end *e, const rnnd_port *p
         p->fixed = true;
         return RNND_OK;
     }
-    if ((code = set_shape(p, &one, err)) != RNND_OK)
+    if ((code = set_shape(r, p, &one, err)) != RNND_OK)
         return code;
     if (r->batch == 0) {
         r->batch = p->batch;
@@ -131,6 +137,8 @@ static rnnd_code make_output(const struct rows *r, struct part *p, size_t steps,
     if (!r->one_sequence)
         y->dim[y->rank++] = r->batch;
     y->dim[y->rank++] = steps;
+    for (size_t i = 0; i < r->ones && y->rank < ARRAY_MAX_RANK / 2; i++)
+        y->dim[y->rank++] = 1;
     if (p->port && p->port->rank > 1 && p->port->rank + y->rank <= ARRAY_MAX_RANK)
         for (int i = 0; i < p->port->rank; i++)
             y->dim[y->rank++] = p->port->dim[i];
@@ -266,13 +274,28 @@ static rnnd_code run_lanes(const rnnd_model *model, const struct rows *r, rnnd_e
     return code;
 }
 
+/* The file has outputs that are none of a step: they are its states. */
+static rnnd_code find_kind(const rnnd_model *model, bool *stepwise, rnnd_error *err)
+{
+    const char *const *names;
+    rnnd_call *c;
+    rnnd_code code = rnnd_call_open(model, &c, err);
+    if (code != RNND_OK)
+        return code;
+    *stepwise = rnnd_call_outputs(c, &names) > rnnd_model_info(model)->output_count;
+    rnnd_call_close(c);
+    return RNND_OK;
+}
+
 rnnd_code run_steps(struct run_job *j, rnnd_error *err)
 {
     const rnnd_info *m = rnnd_model_info(j->model);
     struct rows r = {.inputs = m->input_width, .outputs = m->output_width};
     if (!m->streamable)
         return cli_error(err, RNND_UNSUPPORTED, "model %s runs windows only: %s", m->name, m->not_streamable);
-    rnnd_code code = find_inputs(j, &r, err);
+    rnnd_code code = find_kind(j->model, &r.stepwise, err);
+    if (code == RNND_OK)
+        code = find_inputs(j, &r, err);
     if (code == RNND_OK)
         code = find_outputs(j, &r, r.steps, err);
     return code == RNND_OK ? run_lanes(j->model, &r, err) : code;

@@ -17,37 +17,21 @@ static rnnd_code call(rnnd_call *c, const struct run_job *j, bool batch_of_one, 
     return rnnd_call_run(c, inputs, j->in_count, err);
 }
 
-/* Float to whole numbers and back; false where nothing could change. */
-static bool change_types(struct run_job *j)
-{
-    bool changed = false;
-    for (size_t i = 0; i < j->in_count; i++)
-        if (array_convert(&j->in[i].array, j->in[i].array.dtype == RNND_FLOAT32 ? RNND_INT64 : RNND_FLOAT32, NULL) ==
-            RNND_OK)
-            changed = true;
-    return changed;
-}
-
-/* As the arrays are, else as a batch of one, else with the other type of number; *squeeze: with a batch of one. */
-static rnnd_code call_somehow(rnnd_call *c, struct run_job *j, bool *squeeze, rnnd_error *err)
+/* As the arrays are, else as a batch of one; *squeeze: so. */
+static rnnd_code call_somehow(rnnd_call *c, const struct run_job *j, bool *squeeze, rnnd_error *err)
 {
     rnnd_error other;
     *squeeze = false;
     rnnd_code code = call(c, j, false, err);
-    for (int type = 0; type < 2 && code == RNND_MISMATCH; type++) {
-        if (type == 1 && !change_types(j))
-            break;
-        for (int one = type == 0; one < 2; one++) {
-            rnnd_code again = call(c, j, one, &other);
-            if (again == RNND_MISMATCH)
-                continue;
-            *squeeze = one;
-            if (again != RNND_OK && err)
-                *err = other;
-            return again;
-        }
-    }
-    return code;
+    if (code != RNND_MISMATCH)
+        return code;
+    rnnd_code again = call(c, j, true, &other);
+    if (again == RNND_MISMATCH)
+        return code;
+    *squeeze = true;
+    if (again != RNND_OK && err)
+        *err = other;
+    return again;
 }
 
 static rnnd_code take_output(rnnd_call *c, struct run_end *e, bool squeeze, rnnd_error *err)

@@ -33,7 +33,7 @@ rnnd_code array_permute(const struct array *a, const size_t *order, struct array
 /* ---- verdicts (verdict.c) -------------------------------------------------------------------------------------- */
 
 struct verdict { /* of a case: the output that is worst against what is allowed */
-    bool seen, bad;
+    bool seen, bad, guessed; /* guessed: the model was run with what its file does not say as it was guessed */
     double error, allowed;
     char why[700];
 };

@@ -87,7 +87,7 @@ static void run(struct table_case *c, struct subject *m, enum way way, struct ve
 void table_window(struct table_case *c, struct subject *m, struct verdict *v)
 {
     for (int way = ORDERED; way < WAYS; way++) {
-        struct verdict this = {0};
+        struct verdict this = {.guessed = v->guessed};
         run(c, m, (enum way)way, &this);
         if (way == ORDERED || (this.seen && !this.bad) || (this.allowed > 0 && v->allowed <= 0))
             *v = this;
