@@ -17,7 +17,7 @@ struct rows {
     size_t in_count, out_count, batch, steps, inputs, outputs;
     bool one_sequence; /* the batch axis was not there */
     bool stepwise;     /* the network is the function of one step */
-    size_t ones;       /* stepwise: axes of 1 between steps and the step's own */
+    size_t rank;       /* stepwise: the axes of the input, which outputs get too, filled up with axes of 1 */
 };
 
 static bool same_dims(const struct array *a, size_t from, const rnnd_port *port)
@@ -36,9 +36,8 @@ static rnnd_code set_shape(struct rows *r, struct part *p, bool *one_sequence, r
     p->batch = 1;
     *one_sequence = true;
     if (r->stepwise && rank > 1 && x->dim[0] > 0 && cells / x->dim[0] == p->width) {
-        size_t own = p->port && p->port->rank > 0 ? (size_t)p->port->rank : 1;
         p->steps = x->dim[0];
-        r->ones = rank > own + 1 ? rank - own - 1 : 0;
+        r->rank = rank;
     } else if (same_dims(x, 1, p->port)) {
         p->steps = x->dim[0];
     } else if (same_dims(x, 2, p->port) || (rank == 3 && x->dim[2] == p->width)) {
@@ -137,7 +136,7 @@ static rnnd_code make_output(const struct rows *r, struct part *p, size_t steps,
     if (!r->one_sequence)
         y->dim[y->rank++] = r->batch;
     y->dim[y->rank++] = steps;
-    for (size_t i = 0; i < r->ones && y->rank < ARRAY_MAX_RANK / 2; i++)
+    for (size_t own = p->port && p->port->rank > 1 ? (size_t)p->port->rank : 1; y->rank + own < r->rank;)
         y->dim[y->rank++] = 1;
     if (p->port && p->port->rank > 1 && p->port->rank + y->rank <= ARRAY_MAX_RANK)
         for (int i = 0; i < p->port->rank; i++)

@@ -20,12 +20,14 @@ static bool read_set(const char *folder, const char *kind, struct bundle *out, s
     return true;
 }
 
-static void compare_set(struct subject *m, struct bundle *in, struct bundle *out, struct verdict *v)
+static void compare_set(struct subject *m, const struct names *order, struct bundle *in, struct bundle *out,
+                        struct verdict *v)
 {
     rnnd_tensor inputs[MOST_ARRAYS];
     rnnd_error err;
     for (size_t i = 0; i < in->count; i++)
-        inputs[i] = tensor_of(subject_input(m, in->items[i].name, i), &in->items[i].array);
+        inputs[i] = tensor_of(i < order->count ? subject_input(m, order->names[i], i)
+                                               : subject_input(m, in->items[i].name, i), &in->items[i].array);
     if (rnnd_call_run(m->call, inputs, in->count, &err) != RNND_OK) {
         verdict_fail(v, "%s", err.message);
         return;
@@ -42,10 +44,12 @@ static void compare_set(struct subject *m, struct bundle *in, struct bundle *out
 static void run_set(const char *model, const char *folder, struct verdict *v)
 {
     static struct bundle in, out; /* large; cases run one after another */
+    static struct names order;
     struct subject m;
+    onnx_inputs(model, &order);
     if (read_set(folder, "input", &in, v) && read_set(folder, "output", &out, v)) {
         if (subject_open(&m, model, NULL, v))
-            compare_set(&m, &in, &out, v);
+            compare_set(&m, &order, &in, &out, v);
         subject_close(&m);
     }
     bundle_free(&in);

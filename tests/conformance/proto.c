@@ -1,4 +1,4 @@
-/* proto.c -- a TensorProto of ONNX' test data.
+/* proto.c -- a TensorProto of ONNX' test data, and the names of a model's inputs in their order.
  *
  * Fields: 1 dims, 2 data_type, 4 float_data, 5 int32_data, 7 int64_data, 8 name, 9 raw_data, 10 double_data,
  * 11 uint64_data. Numbers may be packed or not. */
@@ -158,4 +158,50 @@ rnnd_code tensor_read_pb(const char *path, struct named *out, rnnd_error *err)
     free(m.numbers);
     free(bytes);
     return code == RNND_OK ? code : cli_error(err, code, "%s: %.300s", path, why.message);
+}
+
+/* ---- a model's inputs ------------------------------------------------------------------------------------------ */
+
+/* A field of bytes as a string. */
+static void copy_name(const struct field *f, char out[128])
+{
+    snprintf(out, 128, "%.*s", (int)(f->bytes.end - f->bytes.at), (const char *)f->bytes.at);
+}
+
+/* ModelProto.graph is 7; GraphProto.input 11 with its name 1, initializer 5 with its name 8. */
+static void read_graph(struct wire graph, struct names *out)
+{
+    struct field f, g;
+    char name[128];
+    for (struct wire w = graph; next_field(&w, &f);)
+        if (f.number == 11 && f.type == BYTES && out->count < MOST_ARRAYS)
+            for (struct wire in = f.bytes; next_field(&in, &g);)
+                if (g.number == 1 && g.type == BYTES)
+                    copy_name(&g, out->names[out->count++]);
+    for (struct wire w = graph; next_field(&w, &f);) { /* what has a value in the file is none */
+        if (f.number != 5 || f.type != BYTES)
+            continue;
+        for (struct wire in = f.bytes; next_field(&in, &g);) {
+            if (g.number != 8 || g.type != BYTES)
+                continue;
+            copy_name(&g, name);
+            for (size_t i = 0; i < out->count; i++)
+                if (strcmp(out->names[i], name) == 0)
+                    memmove(out->names[i], out->names[i + 1], (--out->count - i) * sizeof *out->names);
+        }
+    }
+}
+
+void onnx_inputs(const char *path, struct names *out)
+{
+    char *bytes;
+    size_t size;
+    struct field f;
+    out->count = 0;
+    if (cli_read_file(path, (size_t)1 << 31, &bytes, &size, NULL) != RNND_OK)
+        return;
+    for (struct wire w = {(const uint8_t *)bytes, (const uint8_t *)bytes + size}; next_field(&w, &f);)
+        if (f.number == 7 && f.type == BYTES)
+            read_graph(f.bytes, out);
+    free(bytes);
 }

@@ -24,6 +24,9 @@ struct array *bundle_find(struct bundle *b, const char *name); /* NULL: none */
 rnnd_code bundle_read_npz(const char *path, struct bundle *out, rnnd_error *err);
 /* An ONNX TensorProto; its name too. */
 rnnd_code tensor_read_pb(const char *path, struct named *out, rnnd_error *err);
+/* The inputs of an ONNX model that no value stands for in the file, in its order. */
+struct names { char names[MOST_ARRAYS + 1][128]; size_t count; };
+void onnx_inputs(const char *path, struct names *out);
 /* One folder and a file in it; false if that is too long. */
 bool path_join(char out[PATH_BYTES], const char *folder, const char *file);
 bool file_exists(const char *path);

@@ -86,7 +86,8 @@ void verdict_close(struct suite *s, const char *name, const struct verdict *v)
         printf("%-56s  max error %.2e  allowed %.2e  %s", name, v->error, v->allowed, ok ? "ok" : "FAILED");
     else
         printf("%-56s  %-40s  %s", name, "", ok ? "ok" : "FAILED");
-    printf("%s%s%s\n", v->guessed ? " (guessed)" : "", ok ? "" : ": ", ok ? "" : v->seen ? v->why : "nothing was compared");
+    printf("%s%s%s\n", v->guessed ? " (guessed)" : "", ok ? "" : ": ",
+           ok ? "" : v->seen ? v->why : "nothing was compared");
     fflush(stdout);
 }
 

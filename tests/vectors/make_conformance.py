@@ -132,8 +132,9 @@ def table(folder, wrong):
     open(os.path.join(folder, "cases.tsv"), "w").write("\n".join(rows) + "\n")
 
 
-def lstm_graph(net, stepwise):
-    """x, h, c -> y, hn, cn of a torch LSTM with one layer, time first; stepwise: one tensor holds both states."""
+def lstm_graph(net, stepwise, late=False):
+    """x, h, c -> y, hn, cn of a torch LSTM with one layer, time first; stepwise: one tensor holds both states; late: the
+    weights are inputs too, as in ONNX' own node tests."""
     order = np.r_[0:4, 12:16, 4:8, 8:12]  # torch's i f g o as ONNX' i o f c
     w = {n: p.detach().numpy()[order] for n, p in net.named_parameters()}
     constants = [numpy_helper.from_array(w["weight_ih_l0"][None], "W"),
@@ -152,21 +153,25 @@ def lstm_graph(net, stepwise):
         nodes = [helper.make_node("LSTM", ["x", "W", "R", "B", "", "h0", "c0"], ["y", "hn", "cn"], hidden_size=4)]
         ends = ([value("x", 5, 2, 3), value("h0", 1, 2, 4), value("c0", 1, 2, 4)],
                 [value("y", 5, 1, 2, 4), value("hn", 1, 2, 4), value("cn", 1, 2, 4)])
+    if late:
+        ends[0].extend(value(c.name, *c.dims) for c in constants)
+        weights, constants = [numpy_helper.to_array(c) for c in constants], []
     graph = helper.make_graph(nodes, "lstm", *ends, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], producer_name="make_conformance")
     model.ir_version = 7
     onnx.checker.check_model(model)
-    return model
+    return (model, weights) if late else model
 
 
-def onnx_folder(folder, wrong):
+def onnx_folder(folder, wrong, late):
     os.makedirs(os.path.join(folder, "test_data_set_0"))
     net = randomize(torch.nn.LSTM(3, 4), 21)
     rng = np.random.default_rng(3)
     x, h0, c0 = (rng.standard_normal(s).astype(np.float32) for s in ((5, 2, 3), (1, 2, 4), (1, 2, 4)))
     y, (hn, cn) = run64(net, ids(x).double(), (ids(h0).double(), ids(c0).double()))
-    onnx.save(lstm_graph(net, False), os.path.join(folder, "model.onnx"))
-    arrays = {"input": [x, h0, c0], "output": [y.numpy()[:, None], hn.numpy(), spoil(cn.numpy(), wrong)]}
+    model, weights = lstm_graph(net, False, True) if late else (lstm_graph(net, False), [])
+    onnx.save(model, os.path.join(folder, "model.onnx"))
+    arrays = {"input": [x, h0, c0] + weights, "output": [y.numpy()[:, None], hn.numpy(), spoil(cn.numpy(), wrong)]}
     for kind, list_ in arrays.items():
         for i, a in enumerate(list_):
             a = a.astype(np.float32)
@@ -201,7 +206,8 @@ def main():
         rtneural(os.path.join(out, "json", "rtneural"), wrong)
         table(os.path.join(out, "table"), wrong)
         stream_case(os.path.join(out, "table"), wrong)
-        onnx_folder(os.path.join(out, "onnx", "lstm"), wrong)
+        onnx_folder(os.path.join(out, "onnx", "lstm"), wrong, False)
+        onnx_folder(os.path.join(out, "onnx", "lstm_late"), wrong, True)
 
 
 if __name__ == "__main__":

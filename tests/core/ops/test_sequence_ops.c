@@ -24,6 +24,7 @@ enum { I = 3, H = 5, T = 6, B = 4, D = 2 };
 static const char *const names[] = {"LSTM", "GRU", "RNN"};
 static const size_t gates[] = {4, 3, 1};
 static const char *direction;
+static bool late; /* weights come with the run */
 
 static void add_direction(struct graph *g, struct graph_node *n)
 {
@@ -50,9 +51,9 @@ static struct answer run(const struct kernels *kernels, size_t op, size_t steps,
     const size_t state[] = {d, batch, H};
     struct one_op_input in[9] = {
         {.t = float_tensor(x, 3, (const size_t[]){steps, batch, I})},
-        {.constant = true, .t = float_tensor(w, 3, (const size_t[]){d, G * H, I})},
-        {.constant = true, .t = float_tensor(r, 3, (const size_t[]){d, G * H, H})},
-        {.constant = true, .t = float_tensor(b, 2, (const size_t[]){d, 2 * G * H})},
+        {.constant = !late, .t = float_tensor(w, 3, (const size_t[]){d, G * H, I})},
+        {.constant = !late, .t = float_tensor(r, 3, (const size_t[]){d, G * H, H})},
+        {.constant = !late, .t = float_tensor(b, 2, (const size_t[]){d, 2 * G * H})},
         {.absent = !lens, .t = {.dtype = DTYPE_I64, .rank = 1, .dim = {batch}, .data = lens}},
         {.absent = !h, .t = float_tensor(h, 3, state)},
         {.absent = !c || op != 0, .t = float_tensor(c, 3, state)},
@@ -105,6 +106,26 @@ static void one_answer(void **unused)
             free_answer(&other);
         }
         free_answer(&all);
+    }
+    free(x), free(h), free(c);
+}
+
+/* Weights that come with the run give the bits that constants give. */
+static void late_weights(void **unused)
+{
+    (void)unused;
+    float *x = random_floats(T * B * I, 7), *h = random_floats(D * B * H, 8), *c = random_floats(D * B * H, 9);
+    direction = "bidirectional";
+    for (size_t op = 0; op < 3; op++) {
+        struct answer known = run(kernels_pick(NULL), op, T, B, x, h, c, NULL, NULL, DTYPE_BOOL);
+        late = true;
+        struct answer given = run(kernels_pick(NULL), op, T, B, x, h, c, NULL, NULL, DTYPE_BOOL);
+        late = false;
+        assert_memory_equal(known.y, given.y, T * D * B * H * sizeof *x);
+        assert_memory_equal(known.h, given.h, D * B * H * sizeof *x);
+        if (op == 0) assert_memory_equal(known.c, given.c, D * B * H * sizeof *x);
+        free_answer(&known);
+        free_answer(&given);
     }
     free(x), free(h), free(c);
 }
@@ -252,7 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors),           cmocka_unit_test(one_answer),      cmocka_unit_test(masks),
         cmocka_unit_test(masks_and_lengths), cmocka_unit_test(own_activations), cmocka_unit_test(refusals),
-        cmocka_unit_test(empty),             cmocka_unit_test(memory),
+        cmocka_unit_test(late_weights),      cmocka_unit_test(empty),           cmocka_unit_test(memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
