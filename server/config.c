@@ -44,6 +44,8 @@ static const struct setting settings[] = {
 
     {"numerics",          CHOICE,  AT(numerics),             "exact", 0, 0, "exact|fast",
      "exact: the same bits whatever the batch, the path and the processor; fast: OpenBLAS, which cannot promise that"},
+    {"accept-guesses",    FLAG,    AT(accept_guesses),       "no", 0, 0, NULL,
+     "compute with models as guessed where their files do not say what they are; every reply then names the guesses"},
 
     {"ttl",               SECONDS, AT(ttl_s),                "1h", 1, 1e9, NULL,
      "life of a session that nobody uses"},

@@ -24,6 +24,7 @@ struct config {
     struct text_list models, hosts, cors;
     int log_format;         /* enum log_format */
     int numerics;           /* enum numerics */
+    bool accept_guesses;
     /* sessions */
     double ttl_s, remember_dead_s;
     size_t session_memory_bytes, kept_states, remember_dead_ids;

@@ -126,6 +126,13 @@ static bool default_models(char *out, size_t bytes)
     return is_folder(out);
 }
 
+/* Of a path, up to its extension. */
+static size_t stem_bytes(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash + 1 : path, '.');
+    return dot ? (size_t)(dot - path) : strlen(path);
+}
+
 static void say_model(const struct model *m)
 {
     static const char *const tasks[] = {"raw", "text", "series"};
@@ -134,6 +141,11 @@ static void say_model(const struct model *m)
                 tasks[m->info->task], (unsigned long long)m->info->parameters, m->info->state_bytes,
                 m->load_seconds * 1e3);
     else log_say("  %-24s failed: %s", m->name, m->failure);
+    for (size_t i = 0; m->handle && i < m->info->assumption_count; i++)
+        log_say("  %-24s assumed: %s", "", m->info->assumptions[i]);
+    if (m->handle && m->info->unconfirmed)
+        log_say("  %-24s not computed with until confirmed: by %.*s.rnnd.json beside it (GET /v1/models/%s shows "
+                "what to write), or by --accept-guesses", "", (int)stem_bytes(m->path), m->path, m->name);
 }
 
 static bool open_models(void)
@@ -144,6 +156,7 @@ static bool open_models(void)
     const struct text_list *sources = &server.config.models;
 
     if (server.config.numerics == NUMERICS_FAST) registry_use_kernels(server.app.registry, "fast");
+    registry_accept_guesses(server.app.registry, server.config.accept_guesses);
     for (size_t i = 0; i < sources->count; i++)
         if (registry_add(server.app.registry, sources->items[i], &err) != RNND_OK) {
             log_say("rnnd: %s", err.message);
@@ -165,7 +178,7 @@ static bool open_models(void)
     }
     if (!found) log_say("  there is neither a folder ./models nor %s", folder);
     if (!loaded)
-        log_say("  no model is loaded; `rnnd serve NAME=FILE` opens one, `rnnd serve FOLDER` the *.safetensors in it");
+        log_say("  no model is loaded; `rnnd serve NAME=FILE` opens one, `rnnd serve FOLDER` all in it");
     return true;
 }
 
@@ -201,17 +214,17 @@ static bool open_http(void)
     return false;
 }
 
-static bool prepare_models(void)
+/* One that finds no room here counts as failed; the others are served. */
+static void prepare_models(void)
 {
     struct model *const *models;
     size_t count = registry_list(server.app.registry, &models);
     rnnd_error err = {0};
     for (size_t i = 0; i < count; i++)
         if (models[i]->handle && batch_prepare(server.app.batch, models[i], &err) != RNND_OK) {
-            log_say("rnnd: the model %s cannot be run: %s", models[i]->name, err.message);
-            return false;
+            registry_fail(models[i], err.message);
+            log_say("  %-24s cannot be run: %s", models[i]->name, err.message);
         }
-    return true;
 }
 
 static bool start(void)
@@ -241,7 +254,8 @@ static bool start(void)
         return false;
     }
     sessions_every_second(app->sessions, steady_seconds());
-    return prepare_models() && open_http();
+    prepare_models();
+    return open_http();
 }
 
 static void say_address(void)

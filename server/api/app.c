@@ -8,6 +8,7 @@
 
 #include <xxhash.h>
 
+#include "server/api/confirm.h"
 #include "server/engine/fail.h"
 
 const char *app_mode_name(rnnd_mode mode)
@@ -300,6 +301,7 @@ void app_put_session(struct json_out *o, const struct session_view *view)
     json_put_text(o, digest);
     json_put_key(o, "expires_at");
     json_put_int(o, view->expires_unix);
+    confirm_put_assumed(o, view->model);
     json_close(o, '}');
 }
 

@@ -1,4 +1,5 @@
 /* forecast.c -- POST /v1/forecast: the life of a request: session turn, history as steps, forecast as work, reply. */
+#include "server/api/confirm.h"
 #include "server/api/forecast.h"
 
 #include <stdio.h>
@@ -248,6 +249,7 @@ static bool read_request(struct forecast_request *q)
         app_error(q->http, &err, app_model_error_name(&err));
         return false;
     }
+    if (!confirm_request(q->http, q->model)) return false;
     if (!q->model->info->streamable) {
         http_error(q->http, 422, "not_streamable", "model", "%s cannot be stepped: %s", q->model->name,
                    q->model->info->not_streamable);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/api/confirm.h"
 #include "server/api/forecast.h"
 
 struct numbers { float *mean, *quantiles, *samples; size_t steps, channels; };
@@ -185,6 +186,7 @@ static void answer_csv(struct forecast_request *q)
         snprintf(text, sizeof text, "%llu", (unsigned long long)q->session_step);
         http_add_header(r, "X-Step", text);
     }
+    confirm_add_header(r, q->model);
     if (o.failed) http_error(r, 503, "no_memory", "", "the answer found no memory");
     else http_answer(r, 200, "text/csv; charset=utf-8", o.data, o.bytes);
     json_out_free(&o);
@@ -218,6 +220,7 @@ void forecast_answer(struct forecast_request *q)
     }
     json_close(&o, ']');
     if (*q->session_id) session_use_put(&o, q->session_id, q->session_step, q->replayed);
+    confirm_put_assumed(&o, q->model);
     json_close(&o, '}');
     q->http = NULL;
     app_answer_json(r, 200, &o);

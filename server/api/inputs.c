@@ -10,8 +10,14 @@
 
 struct inputs_want inputs_want_steps(const rnnd_info *info, const char *field, size_t steps_limit)
 {
-    return (struct inputs_want){.info = info, .field = field, .width = info->input_width,
-                                .missing = info->task == RNND_SERIES, .steps_limit = steps_limit};
+    return (struct inputs_want){.info = info, .port = inputs_port(info, info->input_width), .field = field,
+                                .width = info->input_width, .missing = info->task == RNND_SERIES,
+                                .steps_limit = steps_limit};
+}
+
+const rnnd_port *inputs_port(const rnnd_info *info, size_t width)
+{
+    return info->input_count == 1 && info->inputs[0].width == width ? &info->inputs[0] : NULL;
 }
 
 bool inputs_product(size_t a, size_t b, size_t *product)
@@ -28,21 +34,27 @@ void inputs_free(struct inputs *in)
 /* "inputs[3][1]": where the flat index lies. */
 static void place(const struct inputs_want *want, const struct inputs *in, size_t i, char *out, size_t cap)
 {
-    size_t row = i / in->width, column = i % in->width;
+    size_t row = i / in->width, column = i % in->width, whole = in->width, used;
     if (want->windows)
-        snprintf(out, cap, "%.40s[%zu][%zu][%zu]", want->field, row / in->steps, row % in->steps, column);
+        used = (size_t)snprintf(out, cap, "%.80s[%zu][%zu]", want->field, row / in->steps, row % in->steps);
     else
-        snprintf(out, cap, "%.40s[%zu][%zu]", want->field, row, column);
+        used = (size_t)snprintf(out, cap, "%.80s[%zu]", want->field, row);
+    int rank = in->nested ? want->port->rank : 1;
+    for (int k = 0; k < rank && used < cap; k++) {
+        if (in->nested) whole /= want->port->dim[k];
+        used += (size_t)snprintf(out + used, cap - used, "[%zu]", rank > 1 ? column / whole : column);
+        if (rank > 1) column %= whole;
+    }
 }
 
 /* ids are whole numbers within their port's limit; other ports take any finite number */
 static rnnd_code check_ids(const struct inputs_want *want, const struct inputs *in, rnnd_error *err)
 {
-    char where[128];
-    const rnnd_info *info = want->info;
-    size_t rows = in->batch * in->steps, offset = 0;
-    for (size_t p = 0; p < info->input_count; offset += info->inputs[p++].width) {
-        const rnnd_port *port = &info->inputs[p];
+    char where[256];
+    size_t rows = in->batch * in->steps, offset = 0, count = want->port ? 1 : want->info->input_count;
+    const rnnd_port *ports = want->port ? want->port : want->info->inputs;
+    for (size_t p = 0; p < count; offset += ports[p++].width) {
+        const rnnd_port *port = &ports[p];
         if (!port->is_ids) continue;
         for (size_t k = 0; k < rows * port->width && offset + port->width <= in->width; k++) {
             size_t i = k / port->width * in->width + offset + k % port->width;
@@ -59,7 +71,7 @@ static rnnd_code check_ids(const struct inputs_want *want, const struct inputs *
 
 rnnd_code inputs_check(const struct inputs_want *want, struct inputs *in, rnnd_error *err)
 {
-    char where[128];
+    char where[256];
     rnnd_code code = RNND_OK;
     size_t count = in->batch * in->steps * in->width;
     for (size_t i = 0; i < count && code == RNND_OK; i++) {
@@ -68,39 +80,76 @@ rnnd_code inputs_check(const struct inputs_want *want, struct inputs *in, rnnd_e
         code = engine_fail(err, RNND_INVALID, want->field, "%s is %s: only series models take missing values, and "
                            "nothing takes infinite ones", where, isnan(in->data[i]) ? "NaN or null" : "infinite");
     }
-    if (code == RNND_OK && in->width == want->info->input_width && want->info->task != RNND_SERIES)
+    if (code == RNND_OK && (want->port || in->width == want->info->input_width) && want->info->task != RNND_SERIES)
         code = check_ids(want, in, err);
     if (code != RNND_OK) inputs_free(in);
     return code;
 }
 
+/* The dimensions behind windows and steps are a step's: its numbers in a row, its port's own shape, or none where a
+ * step is one number. */
+static bool step_fits(const struct inputs_want *want, const size_t *dim, int rank, bool *nested)
+{
+    const rnnd_port *port = want->port;
+    *nested = false;
+    if (rank == 0) return want->width == 1;
+    if (rank == 1) return dim[0] == want->width;
+    if (!port || port->rank != rank) return false;
+    for (int k = 0; k < rank; k++)
+        if (dim[k] != port->dim[k]) return false;
+    return *nested = true;
+}
+
+/* "3 x 4" */
+static void put_shape(const size_t *dim, int rank, char *out, size_t cap)
+{
+    size_t used = 0;
+    for (int k = 0; k < rank && used < cap; k++)
+        used += (size_t)snprintf(out + used, cap - used, "%s%zu", k ? " x " : "", dim[k]);
+}
+
+static rnnd_code fail_step(const struct inputs_want *want, const size_t *dim, int rank, rnnd_error *err)
+{
+    char own[200] = "", found[200] = "";
+    bool shaped = want->port && want->port->rank > 1;
+    put_shape(dim, rank, found, sizeof found);
+    if (shaped) put_shape(want->port->dim, want->port->rank, own, sizeof own);
+    if (shaped && rank > 0)
+        return engine_fail(err, RNND_MISMATCH, want->field,
+                           "%s: the model wants steps of %s, or their %zu numbers in a row; found %s", want->field, own,
+                           want->width, found);
+    if (rank == 1)
+        return engine_fail(err, RNND_MISMATCH, want->field, "%s: the model wants %zu number%s a step, found %zu",
+                           want->field, want->width, want->width == 1 ? "" : "s", dim[0]);
+    return engine_fail(err, RNND_MISMATCH, want->field, "%s must be %s with %zu number%s a step; found an array of "
+                       "rank %d", want->field, want->windows ? "[window][step][input]" : "[step][input]",
+                       want->width, want->width == 1 ? "" : "s", rank + 1 + want->windows);
+}
+
 /* The shape dim[rank] as batch, steps, width; allocates the data. */
 rnnd_code inputs_take(const struct inputs_want *want, const size_t *dim, int rank, struct inputs *out, rnnd_error *err)
 {
-    int full = want->windows ? 3 : 2;
+    int lead = want->windows ? 2 : 1;
     size_t count, bytes;
+    bool nested = false;
     memset(out, 0, sizeof *out);
-    if (rank != full && !(rank == full - 1 && want->width == 1))
-        return engine_fail(err, RNND_MISMATCH, want->field, "%s must be %s with %zu number%s a step; found an array of "
-                           "rank %d", want->field, want->windows ? "[window][step][input]" : "[step][input]",
-                           want->width, want->width == 1 ? "" : "s", rank);
-    size_t width = rank == full ? dim[rank - 1] : 1;
+    bool fits = rank >= lead && step_fits(want, dim + lead, rank - lead, &nested);
+    for (int k = 0; k < lead && k < rank; k++)
+        if (dim[k] == 0)
+            return engine_fail(err, RNND_MISMATCH, want->field, "%s holds no step; wanted one at least", want->field);
+    if (!fits) return fail_step(want, dim + lead, rank - lead, err);
     out->batch = want->windows ? dim[0] : 1;
-    out->steps = want->windows ? dim[1] : dim[0];
-    if (out->batch == 0 || out->steps == 0)
-        return engine_fail(err, RNND_MISMATCH, want->field, "%s holds no step; wanted one at least", want->field);
-    if (width != want->width)
-        return engine_fail(err, RNND_MISMATCH, want->field, "%s: the model wants %zu number%s a step, found %zu",
-                           want->field, want->width, want->width == 1 ? "" : "s", width);
+    out->steps = dim[lead - 1];
+    out->nested = nested;
     if (out->steps > want->steps_limit)
         return engine_fail(err, RNND_TOO_LARGE, want->field,
                            "%s: at most %zu steps are taken in one request, found %zu", want->field, want->steps_limit,
                            out->steps);
-    out->width = width;
-    if (!inputs_product(out->batch, out->steps, &count) || !inputs_product(count, width, &count) ||
+    out->width = want->width;
+    if (!inputs_product(out->batch, out->steps, &count) || !inputs_product(count, out->width, &count) ||
         !inputs_product(count, sizeof(float), &bytes))
         return engine_fail(err, RNND_TOO_LARGE, want->field, "%s is larger than memory can be", want->field);
-    out->data = malloc(bytes);
+    out->data = malloc(bytes ? bytes : 1);
     return out->data ? RNND_OK : engine_fail_memory(err, bytes);
 }
 
@@ -109,13 +158,15 @@ rnnd_code inputs_take(const struct inputs_want *want, const size_t *dim, int ran
 /* Rows of unequal length: names the first that is not what is wanted. */
 static rnnd_code fail_ragged(const struct inputs_want *want, const struct json_numbers *n, rnnd_error *err)
 {
-    size_t wanted = n->rank == 2 && !want->windows ? want->width : n->lengths[0];
+    bool rows = n->rank == 2 && !want->windows; /* a row is a step; else a window, as long as the first */
+    size_t wanted = rows ? want->width : n->lengths[0];
     for (size_t i = 0; i < n->dim[0]; i++)
         if (n->lengths[i] != wanted)
-            return engine_fail(err, RNND_MISMATCH, want->field, "%s[%zu] has %zu %s, wanted %zu%s", want->field, i,
-                               n->lengths[i], want->windows ? "steps" : "numbers", wanted,
-                               want->windows ? " as the first window has" : "");
-    return engine_fail(err, RNND_MISMATCH, want->field, "%s: rows differ in length", want->field);
+            return engine_fail(err, rows ? RNND_MISMATCH : RNND_INVALID, want->field,
+                               "%s[%zu] has %zu %s, wanted %zu%s", want->field, i, n->lengths[i],
+                               rows ? "numbers" : want->windows ? "steps" : "rows", wanted,
+                               rows ? "" : want->windows ? " as the first window has" : " as the first step has");
+    return engine_fail(err, RNND_INVALID, want->field, "%s: rows differ in length", want->field);
 }
 
 static rnnd_code read_array(const struct inputs_want *want, const struct json *v, struct inputs *out, rnnd_error *err)
@@ -132,6 +183,37 @@ static rnnd_code read_array(const struct inputs_want *want, const struct json *v
     return code;
 }
 
+/* Port `index` of the object, into its columns of out; the first one read makes out. */
+static rnnd_code read_port(const struct inputs_want *want, const struct json *v, size_t index, size_t offset,
+                           struct inputs *out, rnnd_error *err)
+{
+    const rnnd_port *port = &want->info->inputs[index];
+    const struct json *array = json_get(v, port->name);
+    struct inputs_want part_want = *want;
+    struct inputs part = {0};
+    char field[128];
+    if (!array)
+        return engine_fail(err, RNND_MISMATCH, want->field, "%s lacks the model's input \"%.100s\"", want->field,
+                           port->name);
+    snprintf(field, sizeof field, "%s.%.80s", want->field, port->name);
+    part_want.width = port->width;
+    part_want.port = port;
+    part_want.field = field;
+    rnnd_code code = read_array(&part_want, array, &part, err);
+    if (code == RNND_OK) code = inputs_check(&part_want, &part, err);
+    if (code == RNND_OK && !out->data) {
+        size_t dim[3] = {part.batch, part.steps, want->width};
+        code = inputs_take(want, want->windows ? dim : dim + 1, want->windows ? 3 : 2, out, err);
+    }
+    if (code == RNND_OK && (part.batch != out->batch || part.steps != out->steps))
+        code = engine_fail(err, RNND_MISMATCH, want->field, "%s has %zu x %zu steps, the first input %zu x %zu", field,
+                           part.batch, part.steps, out->batch, out->steps);
+    for (size_t row = 0; code == RNND_OK && row < out->batch * out->steps; row++)
+        memcpy(out->data + row * want->width + offset, part.data + row * port->width, port->width * sizeof(float));
+    inputs_free(&part);
+    return code;
+}
+
 /* {"a":[..],"b":[..]}: every input of the model by its name, put side by side. */
 static rnnd_code read_ports(const struct inputs_want *want, const struct json *v, struct inputs *out, rnnd_error *err)
 {
@@ -144,37 +226,16 @@ static rnnd_code read_ports(const struct inputs_want *want, const struct json *v
     if (json_count(v) != info->input_count)
         return engine_fail(err, RNND_MISMATCH, want->field, "%s names %zu inputs, the model has %zu", want->field,
                            json_count(v), info->input_count);
-    for (size_t p = 0; p < info->input_count && code == RNND_OK; offset += info->inputs[p++].width) {
-        const rnnd_port *port = &info->inputs[p];
-        const struct json *array = json_get(v, port->name);
-        struct inputs_want part_want = *want;
-        struct inputs part = {0};
-        part_want.width = port->width;
-        if (!array) {
-            code = engine_fail(err, RNND_MISMATCH, want->field, "%s lacks the model's input \"%.100s\"", want->field,
-                               port->name);
-            break;
-        }
-        code = read_array(&part_want, array, &part, err);
-        if (code == RNND_OK && p == 0) {
-            size_t dim[3] = {part.batch, part.steps, want->width};
-            code = inputs_take(want, want->windows ? dim : dim + 1, want->windows ? 3 : 2, out, err);
-        }
-        if (code == RNND_OK && (part.batch != out->batch || part.steps != out->steps))
-            code =
-                engine_fail(err, RNND_MISMATCH, want->field, "%s.%.100s has %zu x %zu steps, the first input %zu x %zu",
-                            want->field, port->name, part.batch, part.steps, out->batch, out->steps);
-        for (size_t row = 0; code == RNND_OK && row < out->batch * out->steps; row++)
-            memcpy(out->data + row * want->width + offset, part.data + row * port->width, port->width * sizeof(float));
-        inputs_free(&part);
-    }
+    for (size_t p = 0; p < info->input_count && code == RNND_OK; offset += info->inputs[p++].width)
+        code = read_port(want, v, p, offset, out, err);
     if (code != RNND_OK) inputs_free(out);
     return code;
 }
 
 rnnd_code inputs_json(const struct inputs_want *want, const struct json *v, struct inputs *out, rnnd_error *err)
 {
-    rnnd_code code = json_type(v) == JSON_OBJECT ? read_ports(want, v, out, err) : read_array(want, v, out, err);
+    if (json_type(v) == JSON_OBJECT) return read_ports(want, v, out, err);
+    rnnd_code code = read_array(want, v, out, err);
     return code == RNND_OK ? inputs_check(want, out, err) : code;
 }
 

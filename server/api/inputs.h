@@ -8,10 +8,12 @@
 struct inputs {
     float *data;                /* [batch][steps][width], owned */
     size_t batch, steps, width;
+    bool nested;                /* steps were given in their port's own shape, so errors name places in it */
 };
 
 struct inputs_want {
     const rnnd_info *info;
+    const rnnd_port *port;      /* the one input that a step is, or NULL where a row is several side by side */
     const char *field;          /* what errors call it: "inputs", "instances", "body" */
     size_t width;               /* floats of one step */
     bool windows;               /* [batch][steps][width] is wanted, else [steps][width] with batch 1 */
@@ -19,13 +21,16 @@ struct inputs_want {
     size_t steps_limit;         /* of one sequence */
 };
 
+/* The port that rows of that width are of: the model's only one, or NULL. */
+const rnnd_port *inputs_port(const rnnd_info *info, size_t width);
 /* The wants of a model's session steps: rows of info->input_width, NaN allowed for series models. */
 struct inputs_want inputs_want_steps(const rnnd_info *info, const char *field, size_t steps_limit);
 
 /* All of these: INVALID (malformed; NaN or infinity, with its index), MISMATCH (widths, ranks, ids out of range: wanted
  * and found), TOO_LARGE (more steps than the limit), NO_MEMORY. Nothing is left in `out` on failure. */
 
-/* [[..]..], with one dimension more for windows and one less for models of width 1; {"port":[..]} by input name. */
+/* [[..]..], with one dimension more for windows and one less for models of width 1; a step whose port has an own shape
+ * may be nested so instead of flat; {"port":[..]} by input name, put side by side. */
 rnnd_code inputs_json(const struct inputs_want *want, const struct json *v, struct inputs *out, rnnd_error *err);
 /* float32, little-endian, one sequence. */
 rnnd_code inputs_floats(const struct inputs_want *want, const void *data, size_t bytes, struct inputs *out,

@@ -51,12 +51,6 @@ static void many_free(struct many_call *c)
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
 
-static void put_row_error(struct json_out *o, const struct stepping *s)
-{
-    app_put_error(o, rnnd_code_http_status(s->code), s->wire_code, s->error.param, s->error.message, s->reason,
-                  s->last_step);
-}
-
 static void put_line(struct json_out *o, const struct many_row *row)
 {
     o->comma = false;
@@ -69,7 +63,7 @@ static void put_line(struct json_out *o, const struct many_row *row)
         json_put_key(o, "status");
         json_put_int(o, rnnd_code_http_status(row->s.code));
         json_put_key(o, "error");
-        put_row_error(o, &row->s);
+        stepping_put_error(o, &row->s);
     }
     json_close(o, '}');
     json_append(o, "\n", 1);
@@ -85,7 +79,7 @@ static void put_floats(struct json_out *o, const struct many_row *row)
                         (uint32_t)(step >> 32), (uint32_t)s->rows, (uint32_t)s->row_width};
     json_out_init(&text);
     if (!good) {
-        put_row_error(&text, s);
+        stepping_put_error(&text, s);
         head[4] = (uint32_t)text.bytes;
         head[5] = 0;
     }

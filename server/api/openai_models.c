@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/api/confirm.h"
 #include "server/api/handlers.h"
 
 static void put_facts(struct json_out *o, const struct model *m)
@@ -19,6 +20,11 @@ static void put_facts(struct json_out *o, const struct model *m)
     json_put_text(o, info->license);
     json_put_key(o, "version");
     json_put_text(o, m->version);
+    json_put_key(o, "framework");
+    json_put_text(o, info->framework && *info->framework ? info->framework : NULL);
+    json_put_key(o, "unconfirmed");
+    json_put_bool(o, info->unconfirmed);
+    if (info->assumption_count) confirm_put_facts(o, m);
     json_put_key(o, "mode");
     json_put_text(o, app_mode_name(info->mode));
     json_put_key(o, "streamable");

@@ -1,8 +1,8 @@
 /* predict.c -- POST /v1/models/{m}:predict: whole windows, without a session or through one.
  *
  * Bodies: JSON {"instances":[[[..]..]..] or "inputs":.., "initial_state"?, "return"?, "session"?, "step"?}, a NumPy
- * array (application/x-npy), or one window as text/csv. Replies: JSON {"predictions","h"?,"c"?,"model_version"}, .npy,
- * CSV.
+ * array (application/x-npy), or one window as text/csv. Replies: JSON {"predictions","h"?,"c"?,"mode","model_version",
+ * "assumed"?}, .npy, CSV. Predictions have the shape of the network's outputs; inputs may be nested as its inputs are.
  *
  * Windows run as one work job in slices, so that the ticks of sessions come in between. A series model's windows are in
  * original units: each is stepped through a state of its own, the same way a fresh session would be. */
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/api/confirm.h"
 #include "server/api/handlers.h"
 #include "server/api/predict.h"
 #include "server/engine/fail.h"
@@ -169,6 +170,10 @@ static rnnd_code read_initial(struct predict *p, const struct json *body)
                            "%s does not go with a series model: its state is more than h "
                            "and c; use a session",
                            field);
+    if (!p->layers)
+        return engine_fail(&p->error, RNND_UNSUPPORTED, field,
+                           "the state of %s is not h and c of recurrent layers; use a session and its state",
+                           p->model->name);
     if (!p->hidden)
         return engine_fail(&p->error, RNND_UNSUPPORTED, field,
                            "the recurrent layers of %s have different widths, so h and c "
@@ -256,6 +261,7 @@ static struct predict *begin(struct app *app, struct http_request *r)
         app_error(r, &err, app_model_error_name(&err));
         return NULL;
     }
+    if (!confirm_request(r, model)) return NULL;
     struct predict *p = calloc(1, sizeof *p);
     if (!p) {
         http_error(r, 503, "no_memory", "", "the request found no memory");
@@ -271,6 +277,7 @@ static struct predict *begin(struct app *app, struct http_request *r)
     p->want = (struct inputs_want){.info = model->info, .field = "body", .windows = true, .missing = series,
                                    .width = series ? model->info->input_width : rnnd_window_input_width(model->handle),
                                    .steps_limit = app->steps_limit};
+    p->want.port = inputs_port(model->info, p->want.width);
     return p;
 }
 

@@ -47,6 +47,12 @@ void predict_series(struct predict *p);
 void predict_session(struct predict *p);
 
 /* predict_write.c */
+/* "predictions" as a member of an open object: [window][step] or, where last, [window] of answers in their port's
+ * shape, {"name":..} where a model has several outputs. data: [batch][steps][width]. */
+void predict_put(struct json_out *o, const struct model *m, const float *data, size_t batch, size_t steps, bool last,
+                 size_t width);
+/* What every answer ends with: "mode","model_version","assumed"? as members. */
+void predict_put_end(struct json_out *o, const struct model *m);
 void predict_answer(struct predict *p);                         /* and frees p */
 void predict_fail(struct predict *p, const char *wire_code);    /* p->error; and frees p */
 void predict_free(struct predict *p);

@@ -139,11 +139,9 @@ struct session_call {
 static void put_answer(struct predict *p, const struct stepping *s, const char *id)
 {
     struct json_out o;
-    size_t all[3] = {1, s->rows, s->row_width}, one[2] = {1, s->row_width};
     json_out_init(&o);
     json_open(&o, '{');
-    json_put_key(&o, "predictions");
-    json_put_floats(&o, s->outputs, s->last_only ? 2 : 3, s->last_only ? one : all);
+    predict_put(&o, s->model, s->outputs, 1, s->rows, s->last_only, s->row_width);
     json_put_key(&o, "session");
     json_open(&o, '{');
     json_put_key(&o, "id");
@@ -153,8 +151,7 @@ static void put_answer(struct predict *p, const struct stepping *s, const char *
     json_close(&o, '}');
     json_put_key(&o, "replayed");
     json_put_bool(&o, s->replayed);
-    json_put_key(&o, "model_version");
-    json_put_text(&o, s->model->version);
+    predict_put_end(&o, s->model);
     json_close(&o, '}');
     app_answer_json(p->r, 200, &o);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/api/confirm.h"
 #include "server/api/predict.h"
 
 void predict_free(struct predict *p)
@@ -28,6 +29,70 @@ void predict_fail(struct predict *p, const char *wire_code)
     predict_free(p);
 }
 
+/* Shape of one answer of a port; of rows that are no port's own, their width. */
+static int answer_shape(const rnnd_port *port, size_t width, size_t *dim)
+{
+    int rank = port && port->rank > 0 ? port->rank : 1;
+    for (int k = 0; k < rank; k++) dim[k] = port && port->rank > 0 ? port->dim[k] : width;
+    return rank;
+}
+
+/* The outputs that rows of this width are made of; 0: they are no ports', but the task's own rows. */
+static size_t port_count(const rnnd_info *info, size_t width)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < info->output_count; i++) sum += info->outputs[i].width;
+    return info->task == RNND_RAW && sum == width ? info->output_count : 0;
+}
+
+/* One port's answers of one window, cut out of the rows. */
+static void put_port(struct json_out *o, const rnnd_port *port, const float *rows, size_t steps, bool last,
+                     size_t width)
+{
+    size_t dim[RNND_MAX_RANK];
+    int rank = answer_shape(port, port->width, dim);
+    if (!last) json_open(o, '[');
+    for (size_t t = 0; t < steps && !o->failed; t++) json_put_floats(o, rows + t * width, rank, dim);
+    if (!last) json_close(o, ']');
+}
+
+void predict_put(struct json_out *o, const struct model *m, const float *data, size_t batch, size_t steps, bool last,
+                 size_t width)
+{
+    const rnnd_info *info = m->info;
+    size_t count = port_count(info, width), dim[RNND_MAX_RANK + 2] = {batch, steps};
+    int lead = last ? 1 : 2, rank = answer_shape(count == 1 ? info->outputs : NULL, width, dim + lead);
+    json_put_key(o, "predictions");
+    if (count < 2) json_put_floats(o, data, lead + rank, dim);
+    else json_open(o, '[');
+    for (size_t b = 0; count > 1 && b < batch && !o->failed; b++) {
+        json_open(o, '{');
+        for (size_t i = 0, at = 0; i < count; at += info->outputs[i++].width) {
+            json_put_key(o, info->outputs[i].name);
+            put_port(o, &info->outputs[i], data + b * steps * width + at, steps, last, width);
+        }
+        json_close(o, '}');
+    }
+    if (count > 1) json_close(o, ']');
+}
+
+void predict_put_end(struct json_out *o, const struct model *m)
+{
+    json_put_key(o, "mode");
+    json_put_text(o, app_mode_name(m->info->mode));
+    json_put_key(o, "model_version");
+    json_put_text(o, m->version);
+    confirm_put_assumed(o, m);
+}
+
+/* The same of an answer that is no JSON. */
+static void add_headers(struct predict *p)
+{
+    http_add_header(p->r, "X-Mode", app_mode_name(p->model->info->mode));
+    http_add_header(p->r, "X-Model-Version", p->model->version);
+    confirm_add_header(p->r, p->model);
+}
+
 static void put_states(struct json_out *o, const char *key, const struct predict *p, const float *data)
 {
     size_t dim[3] = {p->layers, p->in.batch, p->hidden};
@@ -40,19 +105,26 @@ static void answer_json(struct predict *p)
 {
     struct json_out o;
     bool last = p->model->info->output_last && !p->series;
-    size_t all[3] = {p->in.batch, p->out_steps, p->out_width}, one[2] = {p->in.batch, p->out_width};
     json_out_init(&o);
     json_open(&o, '{');
-    if (p->want_outputs) {
-        json_put_key(&o, "predictions");
-        json_put_floats(&o, p->outputs, last ? 2 : 3, last ? one : all);
-    }
+    if (p->want_outputs) predict_put(&o, p->model, p->outputs, p->in.batch, p->out_steps, last, p->out_width);
     put_states(&o, "h", p, p->hn);
     put_states(&o, "c", p, p->cn);
-    json_put_key(&o, "model_version");
-    json_put_text(&o, p->model->version);
+    predict_put_end(&o, p->model);
     json_close(&o, '}');
     app_answer_json(p->r, 200, &o);
+}
+
+/* Windows, steps, and an answer's own shape as far as the header has room for it, else its numbers in a row. */
+static int npy_shape(const struct predict *p, bool last, size_t *dim)
+{
+    const rnnd_info *info = p->model->info;
+    int lead = last ? 1 : 2, rank;
+    dim[0] = p->in.batch;
+    dim[1] = p->out_steps;
+    rank = answer_shape(port_count(info, p->out_width) == 1 ? info->outputs : NULL, p->out_width, dim + lead);
+    if (rank > 4) rank = answer_shape(NULL, p->out_width, dim + lead);
+    return lead + rank;
 }
 
 /* .npy version 1: magic, u16 header bytes, a header that ends in a newline at a multiple of 64 (see input_files.c) */
@@ -61,19 +133,20 @@ static void answer_npy(struct predict *p)
     struct json_out o;
     char head[128], text[118];
     bool last = p->model->info->output_last && !p->series;
-    size_t bytes = p->in.batch * p->out_steps * p->out_width * sizeof(float);
-    int n = last ? snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }",
-                            p->in.batch, p->out_width)
-                 : snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu, %zu), }",
-                            p->in.batch, p->out_steps, p->out_width);
+    size_t bytes = p->in.batch * p->out_steps * p->out_width * sizeof(float), dim[RNND_MAX_RANK + 2];
+    int rank = npy_shape(p, last, dim);
+    size_t n = (size_t)snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (");
+    for (int k = 0; k < rank && n < sizeof text; k++)
+        n += (size_t)snprintf(text + n, sizeof text - n, k ? ", %zu" : "%zu", dim[k]);
+    if (n < sizeof text) n += (size_t)snprintf(text + n, sizeof text - n, "), }");
     memset(head, ' ', sizeof head);
     memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10);
-    memcpy(head + 10, text, n > 0 && (size_t)n < sizeof text ? (size_t)n : 0);
+    memcpy(head + 10, text, n < sizeof text ? n : 0);
     head[127] = '\n';
     json_out_init(&o);
     json_append(&o, head, sizeof head);
     json_append(&o, (const char *)p->outputs, bytes);
-    http_add_header(p->r, "X-Model-Version", p->model->version);
+    add_headers(p);
     if (o.failed) http_error(p->r, 503, "no_memory", "", "the answer found no memory");
     else http_answer(p->r, 200, "application/x-npy", o.data, o.bytes);
     json_out_free(&o);
@@ -98,7 +171,7 @@ static void answer_csv(struct predict *p)
         }
         json_append(&o, "\n", 1);
     }
-    http_add_header(p->r, "X-Model-Version", p->model->version);
+    add_headers(p);
     if (o.failed) http_error(p->r, 503, "no_memory", "", "the answer found no memory");
     else http_answer(p->r, 200, "text/csv; charset=utf-8", o.data, o.bytes);
     json_out_free(&o);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/api/confirm.h"
 #include "server/api/handlers.h"
 #include "server/api/text.h"
 #include "server/engine/stats.h"
@@ -88,6 +89,7 @@ static void answer_score(struct score *s)
     put_number(&o, "nats_per_token", s->nats / (double)scored);
     put_number(&o, "bits_per_byte", s->nats / LN2 / (double)bytes);
     put_number(&o, "perplexity", exp_exact(s->nats / (double)scored));
+    confirm_put_assumed(&o, s->model);
     json_close(&o, '}');
     app_answer_json(s->http, 200, &o);
 }
@@ -129,7 +131,7 @@ void post_score(struct app *app, struct http_request *r)
     struct json_doc *doc = app_json_body(app, r);
     struct model *m = doc ? app_model(app, r, json_root(doc), RNND_TEXT) : NULL;
     size_t bytes = 0;
-    const char *text = m ? read_text(r, json_root(doc), &bytes) : NULL;
+    const char *text = m && confirm_request(r, m) ? read_text(r, json_root(doc), &bytes) : NULL;
     struct score *s = text ? calloc(1, sizeof *s) : NULL;
     rnnd_error err = {.code = RNND_NO_MEMORY, .message = "no memory for this request"};
 

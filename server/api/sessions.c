@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/api/base64.h"
+#include "server/api/confirm.h"
 #include "server/api/handlers.h"
 #include "server/engine/fail.h"
 
@@ -130,7 +131,7 @@ static void create(struct app *app, struct http_request *r, const struct json *b
     struct session *x;
     const char *id;
     double ttl_s;
-    if (!check_mode(r, body, model) || !read_life(r, body, &id, &ttl_s)) return;
+    if (!confirm_request(r, model) || !check_mode(r, body, model) || !read_life(r, body, &id, &ttl_s)) return;
     if (!model->info->streamable) {
         http_error(r, 422, "not_streamable", "model", "%s cannot be stepped: %s; POST /v1/models/%s:predict runs whole "
                    "windows", model->name, model->info->not_streamable, model->name);
@@ -216,7 +217,7 @@ static void create_from(struct app *app, struct http_request *r, struct json_doc
         return;
     }
     struct model *model = app_model(app, r, body, -1);
-    if (model) create_from_blob(app, r, body, model, blob);
+    if (model && confirm_request(r, model)) create_from_blob(app, r, body, model, blob);
     json_free(doc);
 }
 

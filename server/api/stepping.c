@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/api/confirm.h"
 #include "server/engine/fail.h"
 #include "server/engine/stats.h"
 
@@ -312,6 +313,8 @@ bool stepping_find(struct stepping *s, const char *id, const char *model_name, s
     }
     if (registry_choose(s->app->registry, model_name, -1, &s->model, &s->error) != RNND_OK)
         return lost(s, app_model_error_name(&s->error));
+    s->unconfirmed = confirm_check(s->model, &s->error) != RNND_OK;
+    if (s->unconfirmed) return lost(s, "model_unconfirmed");
     if (s->model->info->streamable) return true;
     engine_fail(&s->error, RNND_UNSUPPORTED, "model",
                 "%s cannot be stepped: %.300s; POST /v1/models/%s:predict runs whole windows", s->model->name,
@@ -386,21 +389,29 @@ void stepping_put_result(struct json_out *o, const struct stepping *s, bool outp
     json_put_text(o, app_mode_name(s->model->info->mode));
     json_put_key(o, "model_version");
     json_put_text(o, s->model->version);
+    confirm_put_assumed(o, s->model);
+}
+
+void stepping_put_error(struct json_out *o, const struct stepping *s)
+{
+    if (s->unconfirmed) confirm_put_error(o, s->model, s->error.message);
+    else
+        app_put_error(o, rnnd_code_http_status(s->error.code), s->wire_code, s->error.param, s->error.message,
+                      s->reason, s->last_step);
 }
 
 void stepping_put_failure(struct json_out *o, const struct stepping *s)
 {
     json_open(o, '{');
     json_put_key(o, "error");
-    app_put_error(o, rnnd_code_http_status(s->error.code), s->wire_code, s->error.param, s->error.message, s->reason,
-                  s->last_step);
+    stepping_put_error(o, s);
     json_close(o, '}');
 }
 
 void stepping_answer_failure(struct http_request *r, const struct stepping *s)
 {
     struct json_out o;
-    if (!s->reason) {
+    if (!s->reason && !s->unconfirmed) {
         app_error(r, &s->error, s->wire_code);
         return;
     }

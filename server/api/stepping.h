@@ -31,6 +31,7 @@ struct stepping {
     rnnd_code code;
     rnnd_error error;
     const char *wire_code, *reason;             /* the error's name on the wire; reason of a dead session or NULL */
+    bool unconfirmed;                           /* the error is that of confirm_check() */
     uint64_t last_step;                         /* of a dead session */
     uint64_t first_step, step;                  /* the session's, before and after */
     bool replayed;
@@ -68,9 +69,11 @@ bool stepping_create(struct stepping *s, const char *id, struct session **x);
 void stepping_put_row(struct json_out *o, const struct stepping *s, size_t row);
 /* The step the session is at after that row. */
 uint64_t stepping_row_step(const struct stepping *s, size_t row);
-/* "step","replayed","mode","model_version" as members of an open object; "outputs" too if wanted. */
+/* "step","replayed","mode","model_version","assumed"? as members of an open object; "outputs" too if wanted. */
 void stepping_put_result(struct json_out *o, const struct stepping *s, bool outputs);
-/* {"error":{..}} of a request that failed, with reason and last_step where the id is dead. */
+/* The error object of a request that failed, with reason and last_step where the id is dead, with assumptions and the
+ * side file where the model is unconfirmed; and {"error":{..}} with it. */
+void stepping_put_error(struct json_out *o, const struct stepping *s);
 void stepping_put_failure(struct json_out *o, const struct stepping *s);
 void stepping_answer_failure(struct http_request *r, const struct stepping *s);
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/api/confirm.h"
 #include "server/api/handlers.h"
 #include "server/api/stepping.h"
 #include "server/engine/fail.h"
@@ -54,6 +55,7 @@ static void answer_floats(struct http_request *r, const struct stepping *s)
     http_add_header(r, "X-Replayed", s->replayed ? "true" : "false");
     http_add_header(r, "X-Mode", app_mode_name(s->model->info->mode));
     http_add_header(r, "X-Model-Version", s->model->version);
+    confirm_add_header(r, s->model);
     http_answer(r, 200, "application/octet-stream", s->outputs, s->rows * s->row_width * sizeof(float));
 }
 

@@ -1,4 +1,5 @@
 /* text.c -- the life of a text request: session turn, jobs, progress to the stream, commit, reply, clean-up. */
+#include "server/api/confirm.h"
 #include "server/api/text.h"
 
 #include <stdio.h>
@@ -99,7 +100,7 @@ struct text_request *text_open(struct app *app, struct http_request *r, const st
     if (!q->doc) goto out;
     q->body = json_root(q->doc);
     q->model = app_model(app, r, q->body, RNND_TEXT);
-    if (!q->model) goto out;
+    if (!q->model || !confirm_request(r, q->model)) goto out;
     if (!q->model->info->streamable) {
         http_error(r, 422, "not_streamable", "model",
                    "%s cannot be continued token by token: %s",

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "server/api/base64.h"
+#include "server/api/confirm.h"
 #include "server/api/text.h"
 
 static const char *finish_name(const struct text_choice *c)
@@ -49,9 +50,10 @@ static void put_usage(struct json_out *o, const struct text_request *q)
     json_close(o, '}');
 }
 
-/* "session" and "state", where there are such. */
-static void put_session(struct json_out *o, const struct text_request *q)
+/* "session", "state" and "assumed", where there are such. */
+static void put_rest(struct json_out *o, const struct text_request *q)
 {
+    confirm_put_assumed(o, q->model);
     if (*q->session_id) session_use_put(o, q->session_id, q->session_step, q->replayed);
     if (q->settings.return_state) {
         size_t bytes = rnnd_state_blob_bytes(q->model->handle);
@@ -108,7 +110,7 @@ void text_answer(struct text_request *q)
     put_choices(o, q);
     json_close(o, ']');
     put_usage(o, q);
-    put_session(o, q);
+    put_rest(o, q);
     json_close(o, '}');
     q->http = NULL;
     app_answer_json(r, 200, o);
@@ -153,7 +155,7 @@ static void chunk_end(struct text_request *q, bool last)
         json_put_key(o, "usage");
         json_put_null(o);
     }
-    if (last) put_session(o, q);
+    if (last) put_rest(o, q);
     json_close(o, '}');
     json_append(o, "\n\n", 2);
     send_out(q);
@@ -205,7 +207,7 @@ void text_write_end(struct text_request *q)
         chunk_begin(q);
         json_close(&q->out, ']');
         put_usage(&q->out, q);
-        put_session(&q->out, q);
+        put_rest(&q->out, q);
         json_close(&q->out, '}');
         json_append(&q->out, "\n\n", 2);
         send_out(q);

@@ -13,8 +13,10 @@
 
 #include "server/engine/fail.h"
 
-/* The file names that a folder is searched for: one row per format the library reads. */
-static const char *const extensions[] = {".safetensors"};
+/* The file names that a folder is searched for. A .json file is a model only where the library opens it. */
+static const char *const extensions[] = {".safetensors", ".h5", ".hdf5", ".keras", ".pt", ".pth", ".onnx", ".nam",
+                                         ".json"};
+#define SIDE_FILE ".rnnd.json" /* NAME.rnnd.json is the configuration of the model beside it */
 
 struct entry {
     struct model model; /* first: a struct model * is a struct entry * */
@@ -28,6 +30,7 @@ struct registry {
     struct model **models; /* sorted by name; each owned */
     size_t count, cap;
     const char *kernel_row;
+    bool accept_guesses;
 };
 
 struct registry *registry_start(void)
@@ -38,6 +41,19 @@ struct registry *registry_start(void)
 void registry_use_kernels(struct registry *r, const char *kernel_row)
 {
     r->kernel_row = kernel_row;
+}
+
+void registry_accept_guesses(struct registry *r, bool accept)
+{
+    r->accept_guesses = accept;
+}
+
+void registry_fail(struct model *m, const char *sentence)
+{
+    snprintf(m->failure, sizeof m->failure, "%s", sentence);
+    rnnd_model_close(m->handle);
+    m->handle = NULL;
+    m->info = NULL;
 }
 
 static void free_entry(struct entry *e)
@@ -140,18 +156,12 @@ static rnnd_code settle_name(struct registry *r, struct entry *e, rnnd_error *er
     return RNND_OK;
 }
 
-static void load(struct entry *e, const char *kernel_row)
+static void load(struct entry *e, const struct registry *r)
 {
-    const rnnd_options options = {.kernel_row = kernel_row};
+    const rnnd_options options = {.kernel_row = r->kernel_row, .accept_guesses = r->accept_guesses};
     rnnd_error why = {0};
     double begin = seconds_now();
 
-    if (!good_name(e->name)) {
-        snprintf(e->model.failure, sizeof e->model.failure,
-                 "'%.100s' cannot be a model's name: wanted 1 to 128 of [A-Za-z0-9._-], and not 'stats'; "
-                 "NAME=FILE gives it another", e->name);
-        return;
-    }
     rnnd_code code = rnnd_model_open(e->path, &options, &e->model.handle, &why);
     e->model.load_seconds = seconds_now() - begin;
     e->model.loaded_unix = (int64_t)time(NULL);
@@ -162,11 +172,28 @@ static void load(struct entry *e, const char *kernel_row)
     }
     e->model.info = rnnd_model_info(e->model.handle);
     snprintf(e->version, sizeof e->version, "%.12s%s", e->model.info->digest,
-             kernel_row && !strcmp(kernel_row, "fast") ? "+fast" : ""); /* its answers are not the exact ones */
+             r->kernel_row && !strcmp(r->kernel_row, "fast") ? "+fast" : ""); /* its answers are not the exact ones */
 }
 
-/* Takes one file in. name NULL: its stem. */
-static rnnd_code add_file(struct registry *r, const char *name, const char *path, rnnd_error *err)
+static void refuse_bad_name(struct entry *e)
+{
+    if (good_name(e->name)) return;
+    if (e->model.handle) rnnd_model_close(e->model.handle);
+    e->model.handle = NULL;
+    e->model.info = NULL;
+    snprintf(e->model.failure, sizeof e->model.failure,
+             "'%.100s' cannot be a model's name: wanted 1 to 128 of [A-Za-z0-9._-], and not 'stats'; "
+             "NAME=FILE gives it another", e->name);
+}
+
+static bool has_ending(const char *file, const char *ending)
+{
+    size_t bytes = strlen(file), n = strlen(ending);
+    return bytes >= n && !strcmp(file + bytes - n, ending);
+}
+
+/* Takes one file in. name NULL: its stem. found: in a folder, where nobody has said that it is a model. */
+static rnnd_code add_file(struct registry *r, const char *name, const char *path, bool found, rnnd_error *err)
 {
     const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path, *extension = model_extension(file);
     size_t stem_bytes = strlen(file) - (extension ? strlen(extension) : 0);
@@ -198,9 +225,14 @@ static rnnd_code add_file(struct registry *r, const char *name, const char *path
         r->models = grown;
         r->cap = cap;
     }
+    load(e, r);
+    if (found && !e->model.handle && has_ending(file, ".json")) { /* other JSON, none of ours to speak of */
+        free_entry(e);
+        return RNND_OK;
+    }
     code = settle_name(r, e, err);
     if (code != RNND_OK) goto out;
-    load(e, r->kernel_row);
+    refuse_bad_name(e);
     r->models[r->count++] = &e->model;
     qsort(r->models, r->count, sizeof *r->models, by_name);
     return RNND_OK;
@@ -216,7 +248,7 @@ static int by_text(const struct dirent **a, const struct dirent **b)
 
 static int looks_like_model(const struct dirent *d)
 {
-    return d->d_name[0] != '.' && model_extension(d->d_name);
+    return d->d_name[0] != '.' && model_extension(d->d_name) && !has_ending(d->d_name, SIDE_FILE);
 }
 
 static rnnd_code add_folder(struct registry *r, const char *folder, rnnd_error *err)
@@ -234,7 +266,7 @@ static rnnd_code add_folder(struct registry *r, const char *folder, rnnd_error *
         if (code == RNND_OK) {
             if (asprintf(&path, "%.*s/%s", (int)folder_bytes, folder, found[i]->d_name) < 0)
                 code = engine_fail_memory(err, folder_bytes + 256);
-            else if (!stat(path, &info) && S_ISREG(info.st_mode)) code = add_file(r, NULL, path, err);
+            else if (!stat(path, &info) && S_ISREG(info.st_mode)) code = add_file(r, NULL, path, true, err);
         }
         free(path);
         free(found[i]);
@@ -264,7 +296,7 @@ rnnd_code registry_add(struct registry *r, const char *source, rnnd_error *err)
     else if (name && !good_name(name))
         code = engine_fail(err, RNND_INVALID, "models",
                            "'%s' cannot be a model's name: wanted 1 to 128 of [A-Za-z0-9._-], and not 'stats'", name);
-    else code = add_file(r, name, source, err);
+    else code = add_file(r, name, source, false, err);
     free(name);
     return code;
 }

@@ -21,9 +21,13 @@ struct registry *registry_start(void);
 void registry_stop(struct registry *r);
 /* The kernel row of models added from now on, as in rnnd_options; NULL: the best for this processor. Borrowed. */
 void registry_use_kernels(struct registry *r, const char *kernel_row);
-/* source: "NAME=FILE", FILE or DIR (not searched below). Files that fail are listed as failed; the sentence goes to
- * err only where the source itself is unusable (no such file or folder, a name given twice). Equal stems get their
- * extension. "stats" is a reserved name. */
+/* Models added from now on are computed with as what their files do not say was guessed, as in rnnd_options. */
+void registry_accept_guesses(struct registry *r, bool accept);
+/* A loaded model turned out not to run here: from now on it counts as failed, for this reason. */
+void registry_fail(struct model *m, const char *sentence);
+/* source: "NAME=FILE", FILE or DIR (not searched below). Files that fail are listed as failed, but for a folder's .json
+ * files, most of which are no models; the sentence goes to err only where the source itself is unusable (no such file
+ * or folder, a name given twice). Equal stems get their extension. "stats" is a reserved name. */
 rnnd_code registry_add(struct registry *r, const char *source, rnnd_error *err);
 size_t registry_list(const struct registry *r, struct model *const **models); /* sorted by name */
 struct model *registry_find(const struct registry *r, const char *name); /* NULL if unknown (failed ones are found) */

@@ -15,16 +15,17 @@ struct cutting {
     bool seen[RANK_LIMIT];            /* an array of this level has closed, with dim elements */
     const char *uneven[RANK_LIMIT];   /* the first closing bracket of one that differed */
     size_t uneven_count[RANK_LIMIT];
+    char uneven_path[RANK_LIMIT][48];
     size_t longest;                   /* on level 1 */
 };
 
-/* "[0][3][1]" of the value being read. */
-static void write_path(struct cutting *c)
+/* "[0][3][1]" of the element being read on the innermost open level. */
+static void write_path(const struct cutting *c, char *out, size_t room)
 {
-    size_t at = 0, room = sizeof c->n.first_missing_path;
+    size_t at = 0;
 
     for (int i = 0; i <= c->level && at < room; i++) {
-        int n = snprintf(c->n.first_missing_path + at, room - at, "[%zu]", c->index[i]);
+        int n = snprintf(out + at, room - at, "[%zu]", c->index[i]);
         if (n < 0) return;
         at += (size_t)n;
     }
@@ -40,7 +41,7 @@ static bool put_value(struct scan *s, struct cutting *c, float v, bool missing, 
     if (!scan_room(s, (void **)&s->out->floats, s->floats_used, &s->floats_cap, sizeof(float))) return false;
     if (missing && c->n.missing++ == 0) {
         c->n.first_missing = c->n.count;
-        write_path(c);
+        write_path(c, c->n.first_missing_path, sizeof c->n.first_missing_path);
     }
     s->out->floats[s->floats_used++] = v;
     c->n.count++;
@@ -73,6 +74,7 @@ static bool close_level(struct scan *s, struct cutting *c)
     } else if (n != c->n.dim[level] && !c->uneven[level]) {
         c->uneven[level] = s->p;
         c->uneven_count[level] = n;
+        write_path(c, c->uneven_path[level], sizeof c->uneven_path[level]);
     }
     if (level == 1) { /* kept only if the array turns out to be ragged */
         if (!scan_room(s, (void **)&s->out->lengths, s->lengths_used + c->index[0], &s->lengths_cap, sizeof(size_t)))
@@ -149,8 +151,9 @@ static bool settle_shape(struct scan *s, struct cutting *c)
             n->ragged = true;
             n->dim[1] = c->longest;
         } else {
-            return scan_fail(s, c->uneven[level], "an array of length %zu on level %d, where the ones before have %zu",
-                             c->uneven_count[level], level + 1, n->dim[level]);
+            return scan_fail(s, c->uneven[level],
+                             "an array of length %zu on level %d, at %s, where the ones before have %zu",
+                             c->uneven_count[level], level + 1, c->uneven_path[level], n->dim[level]);
         }
     }
     if (n->ragged) s->lengths_used += n->dim[0];

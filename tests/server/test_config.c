@@ -81,13 +81,15 @@ static void defaults(void **unused)
     assert_true(c.request_deadline_s == 30 && c.header_deadline_s == 10 && c.idle_timeout_s == 60);
     assert_int_equal(c.log_format, LOG_TEXT);
     assert_int_equal(c.numerics, NUMERICS_EXACT);
+    assert_false(c.accept_guesses);
     config_free(&c);
 }
 
 static void later_sources_win(void **unused)
 {
     char flags[200], variable[100];
-    char *environment[] = {variable, "RNND_TTL=2min", "RNND_KEPT_STATES=5", "RNND_MODELS=c,d", "OTHER=1", NULL};
+    char *environment[] = {variable, "RNND_TTL=2min", "RNND_KEPT_STATES=5", "RNND_MODELS=c,d",
+                           "RNND_ACCEPT_GUESSES=yes", "OTHER=1", NULL};
     struct config c;
     (void)unused;
     snprintf(variable, sizeof variable, "RNND_CONFIG=%s", file_path);
@@ -95,6 +97,7 @@ static void later_sources_win(void **unused)
                "cors = http://one\n   http://two,http://three\nlog-format = json ; at the end\n");
     assert_int_equal(read_config(&c, "--kept-states=6", environment), 0);
     assert_true(c.ttl_s == 120);            /* environment over file */
+    assert_true(c.accept_guesses);
     assert_int_equal(c.kept_states, 6);     /* flag over both */
     assert_int_equal(c.queue_limit, 77);    /* file over default */
     assert_int_equal(c.log_format, LOG_JSON);

@@ -32,6 +32,19 @@ static void write_text(const char *name, const char *text)
     fclose(f);
 }
 
+static void copy(const char *from, const char *name)
+{
+    char bytes[65536];
+    FILE *in = fopen(from, "rb"), *out = fopen(at(name), "wb");
+    assert_non_null(in);
+    assert_non_null(out);
+    size_t n = fread(bytes, 1, sizeof bytes, in);
+    assert_true(n > 0 && n < sizeof bytes);
+    assert_int_equal(fwrite(bytes, 1, n, out), n);
+    fclose(in);
+    fclose(out);
+}
+
 static int make_world(void **unused)
 {
     (void)unused;
@@ -45,16 +58,30 @@ static int make_world(void **unused)
         return -1;
     write_text("notes.txt", "no model");
     write_text("broken.safetensors", "no model either");
+    mkdir(at("foreign"), 0700);
+    copy("tests/vectors/rtjson/gru.json", "foreign/gru.json");
+    copy("tests/vectors/rtjson/amp.nam", "foreign/amp.nam");
+    copy("tests/vectors/rtjson/dense.json", "foreign/amp.json");
+    write_text("foreign/vocabulary.json", "{\"a\":1}");
+    write_text("foreign/notes.rnnd.json", "no JSON at all");
+    write_text("foreign/weights.h5", "no HDF5");
+    write_text("foreign/model.onnx", "no ONNX");
+    write_text("foreign/model.keras", "no zip");
+    write_text("foreign/state.pth", "no pickle");
     return 0;
 }
 
 static int end_world(void **unused)
 {
     static const char *const files[] = {"b.safetensors", "a.safetensors", "more/b.safetensors", "x=y.safetensors",
-                                        ".hidden.safetensors", "notes.txt", "broken.safetensors"};
+                                        ".hidden.safetensors", "notes.txt", "broken.safetensors",
+                                        "foreign/gru.json", "foreign/amp.nam", "foreign/amp.json",
+                                        "foreign/vocabulary.json", "foreign/notes.rnnd.json", "foreign/weights.h5",
+                                        "foreign/model.onnx", "foreign/model.keras", "foreign/state.pth"};
     (void)unused;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) unlink(at(files[i]));
     rmdir(at("more"));
+    rmdir(at("foreign"));
     rmdir(at("dir.safetensors"));
     return rmdir(folder);
 }
@@ -91,6 +118,38 @@ static void a_folder_gives_its_models(void **unused)
     assert_non_null(strstr(registry_find(r, "x=y")->failure, "cannot be a model's name"));
     assert_null(registry_find(r, "notes"));
     assert_null(registry_find(r, "dir"));
+    registry_stop(r);
+}
+
+static void a_folder_of_strangers_files(void **unused)
+{
+    (void)unused;
+    struct registry *r = registry_start();
+    rnnd_error err;
+    assert_int_equal(registry_add(r, at("foreign"), &err), RNND_OK);
+    expect_names(r, "amp.json amp.nam gru model.keras model.onnx state weights"); /* not the other JSON */
+    assert_non_null(registry_find(r, "gru")->handle);
+    assert_non_null(registry_find(r, "amp.nam")->handle);
+    assert_non_null(registry_find(r, "amp.json")->handle);
+    assert_null(registry_find(r, "model.onnx")->handle);
+    assert_non_null(strstr(registry_find(r, "model.onnx")->failure, "model.onnx"));
+    assert_null(registry_find(r, "weights")->handle);
+    assert_int_equal(registry_add(r, at("foreign/vocabulary.json"), &err), RNND_OK); /* named, it is to be a model */
+    assert_null(registry_find(r, "vocabulary")->handle);
+    assert_string_not_equal(registry_find(r, "vocabulary")->failure, "");
+    registry_stop(r);
+}
+
+static void a_model_that_cannot_run_here(void **unused)
+{
+    (void)unused;
+    struct registry *r = registry_start();
+    rnnd_error err;
+    struct model *m;
+    assert_int_equal(registry_add(r, at("a.safetensors"), &err), RNND_OK);
+    registry_fail(registry_find(r, "a"), "too large for this machine");
+    assert_int_equal(registry_choose(r, "a", -1, &m, &err), RNND_BUSY);
+    assert_non_null(strstr(err.message, "too large"));
     registry_stop(r);
 }
 
@@ -168,6 +227,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_folder_gives_its_models),
+        cmocka_unit_test(a_folder_of_strangers_files),
+        cmocka_unit_test(a_model_that_cannot_run_here),
         cmocka_unit_test(sources_that_cannot_be_used),
         cmocka_unit_test(equal_stems),
         cmocka_unit_test(the_model_that_is_meant),

@@ -110,7 +110,7 @@ static void refused(void **unused)
         {"{\"inputs\":[[1,2],[3,4]", "line 1, column 23: wanted ',' or ']', found the end"},
         {"{\"inputs\":[nan]}", "line 1, column 12: wanted a JSON value, found 'n'"},
         {"{\"series\":[[[1,2],[3]]]}",
-         "line 1, column 21: an array of length 1 on level 3, where the ones before have 2"},
+         "line 1, column 21: an array of length 1 on level 3, at [0][1], where the ones before have 2"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
