@@ -4,8 +4,6 @@
 #include "core/base/error.h"
 #include "core/graph/fold_private.h"
 
-struct list { struct graph_node *nodes; size_t count; bool outer; /* the graph's own */ };
-
 int graph_folded(const struct graph *g, int value)
 {
     while (value >= 0 && g->values[value].folded)
@@ -62,7 +60,7 @@ static bool casts_to_same(const struct fold *f, const struct graph_node *n)
 /* ---- passing through ---- */
 
 /* The node of this list that makes the value gives it another number. */
-static bool rename_output(struct fold *f, struct list *to, int from, int value)
+static bool rename_output(struct fold *f, struct fold_list *to, int from, int value)
 {
     if (!to->outer || f->end[from] || is_constant(f, from)) return false;
     for (size_t i = to->count; i-- > 0;)
@@ -77,7 +75,7 @@ static bool rename_output(struct fold *f, struct list *to, int from, int value)
 }
 
 /* Readers of `value` read `from` instead. False: the value is an end, and nothing can make it but a node. */
-static bool pass_through(struct fold *f, struct list *to, int from, int value)
+static bool pass_through(struct fold *f, struct fold_list *to, int from, int value)
 {
     if (value < 0) return true;
     if (f->end[value]) return rename_output(f, to, from, value);
@@ -85,7 +83,7 @@ static bool pass_through(struct fold *f, struct list *to, int from, int value)
     return true;
 }
 
-static void push(struct fold *f, struct list *to, struct graph_node n)
+static void push(struct fold *f, struct fold_list *to, struct graph_node n)
 {
     int dtype = dtype_made(f, &n);
     for (int k = 0; k < n.output_count; k++)
@@ -94,7 +92,7 @@ static void push(struct fold *f, struct list *to, struct graph_node n)
 }
 
 /* An Identity where passing through will not do; there is room for one. */
-static void link_values(struct fold *f, struct list *to, const char *name, int from, int value)
+void fold_link(struct fold *f, struct fold_list *to, const char *name, int from, int value)
 {
     if (pass_through(f, to, from, value)) return;
     struct graph_node n = {.op = op_find("Identity"), .name = name, .input_count = 1, .output_count = 1};
@@ -111,25 +109,25 @@ static void link_values(struct fold *f, struct list *to, const char *name, int f
 
 /* ---- lists ---- */
 
-/* Room that a list can come to need: its nodes, those of its branches, and an Identity for each of their outputs. */
+/* Room that a list can come to need: its nodes, those of its branches, and an Identity for each output of a node with
+ * bodies. */
 static size_t count_deep(const struct graph_node *nodes, size_t count)
 {
     size_t n = count;
     for (size_t i = 0; i < count; i++) {
-        if (!is_op(&nodes[i], "If")) continue;
-        n += (size_t)nodes[i].output_count;
-        for (int k = 0; k < nodes[i].body_count; k++)
+        if (nodes[i].body_count) n += (size_t)nodes[i].output_count;
+        for (int k = 0; k < nodes[i].body_count && is_op(&nodes[i], "If"); k++)
             n += count_deep(nodes[i].bodies[k]->nodes, nodes[i].bodies[k]->node_count);
     }
     return n;
 }
 
-static void fold_nodes(struct fold *f, struct graph_node *nodes, size_t count, struct list *to);
+static void fold_nodes(struct fold *f, struct graph_node *nodes, size_t count, struct fold_list *to);
 
 static bool fold_list(struct fold *f, struct graph_node **nodes, size_t *count, size_t *cap, bool outer)
 {
     size_t room = count_deep(*nodes, *count) + 1;
-    struct list to = {.nodes = mem_alloc(room, sizeof *to.nodes), .outer = outer};
+    struct fold_list to = {.nodes = mem_alloc(room, sizeof *to.nodes), .outer = outer};
     if (!to.nodes) {
         f->no_memory = true; /* the list stays, but values it reads may be gone: nobody may run this graph */
         return false;
@@ -162,7 +160,7 @@ static struct graph_body *taken_branch(const struct fold *f, const struct graph_
     return b->output_count >= n->output_count ? b : NULL;
 }
 
-static void splice(struct fold *f, const struct graph_node *n, struct graph_body *taken, struct list *to)
+static void splice(struct fold *f, const struct graph_node *n, struct graph_body *taken, struct fold_list *to)
 {
     struct graph_body *other = n->bodies[n->bodies[0] == taken];
     fold_nodes(f, taken->nodes, taken->node_count, to);
@@ -173,7 +171,7 @@ static void splice(struct fold *f, const struct graph_node *n, struct graph_body
     other->nodes = NULL;
     other->node_count = other->node_cap = 0;
     for (int i = 0; i < n->output_count; i++)
-        if (n->outputs[i] >= 0) link_values(f, to, n->name, now(f, taken->outputs[i]), n->outputs[i]);
+        if (n->outputs[i] >= 0) fold_link(f, to, n->name, now(f, taken->outputs[i]), n->outputs[i]);
 }
 
 /* Shape and Size of an input that is declared in full need not wait for it. */
@@ -205,7 +203,7 @@ static bool can_evaluate(struct fold *f, const struct graph_node *n)
     return true;
 }
 
-static void fold_nodes(struct fold *f, struct graph_node *nodes, size_t count, struct list *to)
+static void fold_nodes(struct fold *f, struct graph_node *nodes, size_t count, struct fold_list *to)
 {
     for (size_t i = 0; i < count; i++) {
         struct graph_node *n = &nodes[i];
@@ -218,6 +216,7 @@ static void fold_nodes(struct fold *f, struct graph_node *nodes, size_t count, s
             splice(f, n, taken, to);
         else if (!(same && pass_through(f, to, n->inputs[0], n->outputs[0])) &&
                  !(can_evaluate(f, n) && fold_evaluate(f, n))) {
+            fold_unchanged(f, n, to);
             fold_bodies(f, n);
             push(f, to, *n);
         }

@@ -18,6 +18,16 @@ struct fold {
     bool no_memory;
 };
 
+struct fold_list { /* the nodes that stay, with room enough */
+    struct graph_node *nodes;
+    size_t count;
+    bool outer; /* the graph's own */
+};
+
+/* Makes `value` hold what `from` holds: by renaming where that can be, else by an Identity of this name. */
+void fold_link(struct fold *f, struct fold_list *to, const char *name, int from, int value);
+/* What a Loop or Scan hands from turn to turn unchanged is read from outside, and its places go. */
+void fold_unchanged(struct fold *f, struct graph_node *n, struct fold_list *to);
 /* Runs a node whose inputs are all known; true: its outputs are constants now. */
 bool fold_evaluate(struct fold *f, const struct graph_node *n);
 bool fold_open(struct fold *f, struct graph *g, size_t limit);

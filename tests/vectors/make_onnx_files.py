@@ -255,6 +255,32 @@ def body_cases():
                      [init("w", w), init("h0", np.full((2, 3), 0.25, np.float32))])
     add("scan", model(g, 11), {"x": f32(r, 5, 2, 4)})
 
+    # weights handed through a loop unchanged, as tf2onnx does; one of them is an output too
+    loop = h.make_graph([
+        h.make_node("Gather", ["x", "i"], ["xt"]), h.make_node("MatMul", ["xt", "win"], ["a"]),
+        h.make_node("MatMul", ["hin", "rin"], ["b"]), h.make_node("Add", ["a", "b"], ["c"]),
+        h.make_node("Tanh", ["c"], ["hout"]), h.make_node("Identity", ["rin"], ["rout"]),
+        h.make_node("Identity", ["cin"], ["cout"])], "body",
+        [value("i", [], T.INT64), value("cin", [], T.BOOL), value("win", [4, 3]), value("hin", [2, 3]),
+         value("rin", [3, 3])],
+        [value("cout", [], T.BOOL), value("win", [4, 3]), value("hout", [2, 3]), value("rout", [3, 3]),
+         value("rin", [3, 3])])
+    g = h.make_graph([h.make_node("Loop", ["n", "", "w", "h0", "r0"], ["wlast", "last", "rlast", "rall"], body=loop)],
+                     "loop_weights", [value("x", ["t", 2, 4])],
+                     [value("last", [2, 3]), value("wlast", [4, 3]), value("rall", [4, 3, 3])],
+                     [init("w", w), init("r0", f32(r, 3, 3)), init("n", np.int64(4)),
+                      init("h0", np.zeros((2, 3), np.float32))])
+    add("loop_weights", model(g, 13), {"x": f32(r, 5, 2, 4)})
+
+    scan = h.make_graph([h.make_node("MatMul", ["xt", "win"], ["a"]), h.make_node("Add", ["a", "hin"], ["hout"]),
+                         h.make_node("Identity", ["win"], ["wout"]), h.make_node("Relu", ["hout"], ["yt"])], "body",
+                        [value("hin", [2, 3]), value("win", [4, 3]), value("xt", [2, 4])],
+                        [value("hout", [2, 3]), value("wout", [4, 3]), value("yt", [2, 3])])
+    g = h.make_graph([h.make_node("Scan", ["h0", "w", "x"], ["last", "wlast", "all"], body=scan, num_scan_inputs=1)],
+                     "scan_weights", [value("x", ["t", 2, 4])], [value("last", [2, 3]), value("all", ["t", 2, 3])],
+                     [init("w", w), init("h0", np.full((2, 3), 0.25, np.float32))])
+    add("scan_weights", model(g, 13), {"x": f32(r, 5, 2, 4)})
+
     # an If in a Loop that hands on an outer value
     inner_then = h.make_graph([], "a", [], [value("hin", [2])])
     inner_else = h.make_graph([h.make_node("Add", ["hin", "k"], ["more"])], "b", [], [value("more", [2])])

@@ -25,7 +25,8 @@ static const char *const cases[] = {
     "unsorted",  "torch_lstm",      "torch_lstm_2bi", "torch_gru_2",       "torch_rnn_last",
     "if_then",   "if_else",         "if_constant",    "torch_gru_bi_last", "torch_embedding_lstm",
     "loop",      "scan",            "nested",         "torch_state",       "torch_conv",
-    "typed_data", "external",       "function",       "recurrent",
+    "typed_data", "external",       "function",       "recurrent",         "loop_weights",
+    "scan_weights",
 };
 
 static void file_name(char *out, size_t size, const char *name, const char *suffix)

@@ -70,6 +70,36 @@ static void inside_bodies(void **unused)
     onnx_case_close(&folded);
 }
 
+/* Weights that a loop only hands on are the outer ones: its products know them before the run. */
+static void unchanged_by_loops(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *file;
+        int inputs, outputs, body_inputs, body_outputs;
+    } table[] = {{"loop_weights", 3, 2, 3, 3}, {"scan_weights", 2, 2, 2, 2}};
+    for (size_t i = 0; i < 2; i++) {
+        struct onnx_case c;
+        rnnd_error err;
+        char path[200];
+        snprintf(path, sizeof path, ONNX_FILES "%s.onnx", table[i].file);
+        if (onnx_case_open(&c, path, true, &err)) fail_msg("%s", err.message);
+        const struct graph_node *n = &c.graph.nodes[c.graph.node_count - 1];
+        for (size_t k = 0; k < c.graph.node_count; k++)
+            if (c.graph.nodes[k].body_count) n = &c.graph.nodes[k];
+        assert_int_equal(n->body_count, 1);
+        assert_int_equal(n->input_count, table[i].inputs);
+        assert_int_equal(n->output_count, table[i].outputs);
+        assert_int_equal(n->bodies[0]->input_count, table[i].body_inputs);
+        assert_int_equal(n->bodies[0]->output_count, table[i].body_outputs);
+        for (size_t k = 0; k < n->bodies[0]->node_count; k++) {
+            const struct graph_node *m = &n->bodies[0]->nodes[k];
+            if (strcmp(m->op->name, "MatMul") == 0) assert_true(c.graph.values[m->inputs[1]].is_constant);
+        }
+        onnx_case_close(&c);
+    }
+}
+
 static void exports_shrink(void **unused)
 {
     (void)unused;
@@ -283,7 +313,7 @@ int main(void)
         cmocka_unit_test(exports_shrink),     cmocka_unit_test(shapes_of_inputs),
         cmocka_unit_test(limits),             cmocka_unit_test(ends_stay),
         cmocka_unit_test(casts),              cmocka_unit_test(what_fails_is_left),
-        cmocka_unit_test(sequence_graphs_are_left),
+        cmocka_unit_test(unchanged_by_loops), cmocka_unit_test(sequence_graphs_are_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
