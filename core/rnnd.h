@@ -127,7 +127,7 @@ typedef struct rnnd_info {
     size_t h_width, c_width; /* floats of all h and of all c of one sequence; c_width 0 without LSTM */
     /* text */
     size_t vocabulary;
-    const char *tokenizer;   /* "bytes", "chars" or "" */
+    const char *tokenizer;   /* "bytes", "chars", "words", "bpe" or "" */
     bool chat;               /* has a chat template */
     /* series */
     const char *const *channels;
@@ -239,11 +239,12 @@ RNND_API void rnnd_call_close(rnnd_call *call);
 
 /* ---- text ----------------------------------------------------------------------------------------------------- */
 
-/* Ids of a text. Writes at most `cap`, sets *count to all there are. A symbol outside the vocabulary is MISMATCH,
- * naming it and its place. */
+/* Ids of a text. Writes at most `cap`, sets *count to all there are: at most one for each byte, with a BPE tokenizer
+ * 2 bytes + 1. A symbol outside the vocabulary is MISMATCH, naming it and its place (words are left out, as Keras
+ * does). */
 RNND_API rnnd_code rnnd_tokenize(const rnnd_model *model, const char *text, size_t bytes, int32_t *ids, size_t cap,
                                  size_t *count, rnnd_error *err);
-/* The bytes of one token, borrowed; NULL for an id out of range. */
+/* The bytes of one token, borrowed; NULL for an id out of range. A word has the space before it with it. */
 RNND_API const char *rnnd_token_bytes(const rnnd_model *model, int32_t id, size_t *bytes);
 /* log-probabilities of a logits row, [vocabulary]; the one algorithm behind logprobs and score. */
 RNND_API void rnnd_log_softmax(const rnnd_model *model, const float *logits, float *logprobs);

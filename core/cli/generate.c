@@ -24,8 +24,9 @@ static rnnd_code read_prompt(const struct request *q, const rnnd_model *model, i
             return code;
         text = file;
     }
-    *ids = malloc((bytes + 1) * sizeof **ids); /* a token has a byte at least */
-    code = *ids ? rnnd_tokenize(model, text, bytes, *ids, bytes, count, err)
+    size_t cap = 2 * bytes + 1; /* as rnnd_tokenize() promises */
+    *ids = malloc(cap * sizeof **ids);
+    code = *ids ? rnnd_tokenize(model, text, bytes, *ids, cap, count, err)
                 : cli_error(err, RNND_NO_MEMORY, "no memory for a prompt of %zu bytes", bytes);
     free(file);
     return code;

@@ -40,12 +40,37 @@ struct series_config {
     const char *frequency;
 };
 
+enum pre_split { /* how a BPE tokenizer cuts a text into words before it merges */
+    SPLIT_NONE, SPLIT_GPT2, SPLIT_WORDS /* \w+|[^\w\s]+ */, SPLIT_SPACES, SPLIT_METASPACE };
+struct bpe_config {
+    const char **merges;         /* [2 merge_count] left and right, in order of rank */
+    size_t merge_count;
+    enum pre_split split;
+    bool byte_level;             /* texts are bytes written as characters: a space is U+0120 */
+    bool prefix_space;           /* one is put before a text that begins without, */
+    bool prefix_once;            /* but not behind added tokens */
+    bool byte_fallback;          /* what has no token is put as its bytes <0xNN> */
+    bool fuse_unknown;           /* unknown characters in a row are one token */
+    bool whole_words;            /* a word that is a token is not cut and merged */
+    bool lower;
+    const char *word_end;        /* put behind the last character of a word: "</w>"; or "" */
+    const char *continuing;      /* put before every character but a word's first: "##"; or "" */
+    const int32_t *added;        /* tokens that are found as they are, before all else; longest first at one place */
+    size_t added_count;
+};
+
 struct text_config {
     const char *tokenizer;       /* "bytes" | "chars" | "words" | "bpe" */
-    const char **symbols; size_t symbol_count; /* but bytes: UTF-8 text of id i, NULL where an id has none */
+    const char **symbols; size_t symbol_count; /* but bytes: UTF-8 text of id i; */
+    bool holes;                  /* NULL where an id has none */
+    const char *vocabulary_file; /* they come from this file beside the model; NULL: the configuration has them */
     int32_t unknown;             /* id for a symbol outside, or -1 = refuse (words: leave it out) */
     bool probabilities;          /* the network's outputs are these, not logits */
-    int32_t padding;             /* this id is never drawn; -1 = there is none */
+    bool has_padding; int32_t padding; /* this id is never drawn */
+    bool lower;                  /* words, chars: texts are put in lower case first */
+    const char *filters, *split; /* words: characters that separate words as `split` does, one character */
+    bool char_level;             /* the vocabulary says that it is of characters */
+    const struct bpe_config *bpe;
     bool chat;
     const char *user_prefix, *user_suffix, *assistant_prefix, *assistant_suffix, *system_suffix, *opening;
     const char **turn_stops; size_t turn_stop_count; size_t turn_min_bytes;
@@ -54,7 +79,7 @@ struct text_config {
 struct config {
     rnnd_task task;
     rnnd_mode mode; size_t window;
-    bool pad_zeros;              /* sliding: rows before the first are zeros; else windows are as long as there are rows */
+    bool pad_zeros;              /* sliding: rows before the first are zeros; else there are none */
     bool output_last;
     const char *name, *description, *license, *data, *metrics;
     const char *text;            /* the whole as JSON text */

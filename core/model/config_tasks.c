@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/formats/options.h"
+#include "core/model/vocabulary.h"
 
 #define MAX_SYMBOLS (1 << 20)
 #define MAX_STEPS (1 << 24)
@@ -67,31 +68,99 @@ static rnnd_code read_chat(const struct json *j, struct arena *arena, struct tex
     return code;
 }
 
+#define FILTERS "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n" /* Keras' */
+
+static rnnd_code read_vocabulary(const struct options *o, struct arena *arena, struct text_config *out, rnnd_error *err)
+{
+    const struct json *j = json_get(o->object, "vocabulary");
+    rnnd_code code = read_strings(o, "symbols", MAX_SYMBOLS, arena, &out->symbols, &out->symbol_count, err);
+    if (code || !j || json_is_null(j)) return code;
+    if (out->symbol_count || strcmp(out->tokenizer, "bytes") == 0)
+        return fail_at(err, RNND_MISMATCH, "vocabulary", "text: %s has no \"vocabulary\"",
+                       out->symbol_count ? "what has \"symbols\"" : "the tokenizer bytes");
+    if (json_is_string(j)) return option_string(o, "vocabulary", NULL, arena, &out->vocabulary_file, err);
+    return vocabulary_read(j, arena, out, err);
+}
+
 rnnd_code config_read_text(const struct json *j, struct arena *arena, struct text_config *out, rnnd_error *err)
 {
-    static const char *const known[] = {"tokenizer", "symbols", "unknown", "chat", NULL};
-    static const char *const tokenizers[] = {"bytes", "chars", NULL};
+    static const char *const known[] = {"tokenizer", "symbols",   "unknown", "chat",    "vocabulary", "outputs",
+                                        "padding",   "num_words", "lower",   "filters", "split",      NULL};
+    static const char *const tokenizers[] = {"bytes", "chars", "words", "bpe", NULL};
+    static const char *const outputs[] = {"logits", "probabilities", NULL};
     struct options o = {j, "text"};
-    const char *unknown;
-    int tokenizer;
+    int tokenizer, output;
     if (!j) return fail_at(err, RNND_MISMATCH, "text", "configuration: the task text needs \"text\"");
     rnnd_code code = options_check(&o, known, err);
     if (!code) code = option_choice(&o, "tokenizer", tokenizers, -1, &tokenizer, err);
-    if (!code) code = read_strings(&o, "symbols", MAX_SYMBOLS, arena, &out->symbols, &out->symbol_count, err);
-    if (!code) code = option_string(&o, "unknown", NULL, arena, &unknown, err);
+    if (!code) code = option_choice(&o, "outputs", outputs, 0, &output, err);
     if (code) return code;
     out->tokenizer = tokenizers[tokenizer];
-    if ((tokenizer == 1) != (out->symbol_count != 0))
-        return fail_at(err, RNND_MISMATCH, "symbols", "text: the tokenizer %s %s \"symbols\"", out->tokenizer,
-                       tokenizer ? "needs" : "has no");
+    out->probabilities = output == 1;
+    out->lower = tokenizer == 2;
+    out->filters = FILTERS;
+    out->split = " ";
     out->unknown = -1;
-    for (size_t i = 0; unknown && i < out->symbol_count; i++)
-        if (out->unknown < 0 && strcmp(out->symbols[i], unknown) == 0) out->unknown = (int32_t)i;
-    if (unknown && out->unknown < 0)
-        return fail_at(err, RNND_MISMATCH, "unknown", "text: \"unknown\" must be one of the symbols, found \"%.40s\"",
-                       unknown);
+    code = read_vocabulary(&o, arena, out, err);
+    if (!code && !out->vocabulary_file) code = config_end_text(j, arena, out, err);
     const struct json *chat = json_get(j, "chat");
-    return !chat || json_is_null(chat) ? RNND_OK : read_chat(chat, arena, out, err);
+    return code || !chat || json_is_null(chat) ? code : read_chat(chat, arena, out, err);
+}
+
+static rnnd_code read_unknown(const struct options *o, struct arena *arena, struct text_config *out, rnnd_error *err)
+{
+    const struct json *j = json_get(o->object, "unknown");
+    const char *unknown;
+    int64_t id;
+    if (json_whole(j, 0, (int64_t)out->symbol_count - 1, &id)) {
+        out->unknown = (int32_t)id;
+        return RNND_OK;
+    }
+    rnnd_code code = option_string(o, "unknown", NULL, arena, &unknown, err);
+    if (code || !unknown) return code;
+    out->unknown = -1;
+    for (size_t i = 0; i < out->symbol_count; i++)
+        if (out->unknown < 0 && out->symbols[i] && strcmp(out->symbols[i], unknown) == 0) out->unknown = (int32_t)i;
+    if (out->unknown >= 0) return RNND_OK;
+    return fail_at(err, RNND_MISMATCH, "unknown", "text: \"unknown\" must be one of the symbols, found \"%.40s\"",
+                   unknown);
+}
+
+static rnnd_code check_kind(const struct text_config *c, rnnd_error *err)
+{
+    bool bytes = strcmp(c->tokenizer, "bytes") == 0, bpe = strcmp(c->tokenizer, "bpe") == 0;
+    if (bytes != (c->symbol_count == 0))
+        return fail_at(err, RNND_MISMATCH, "symbols", "text: the tokenizer %s %s \"symbols\"", c->tokenizer,
+                       bytes ? "has no" : "needs a \"vocabulary\" or");
+    if (bpe != (c->bpe != NULL))
+        return fail_at(err, RNND_MISMATCH, "vocabulary", "text: the tokenizer %s needs another vocabulary than %s",
+                       c->tokenizer, bpe ? "one without merges" : "that of a BPE tokenizer");
+    if (c->char_level && strcmp(c->tokenizer, "words") == 0)
+        return fail_at(err, RNND_MISMATCH, "tokenizer",
+                       "text: the vocabulary is one of characters: wanted the tokenizer chars, found words");
+    return RNND_OK;
+}
+
+rnnd_code config_end_text(const struct json *j, struct arena *arena, struct text_config *out, rnnd_error *err)
+{
+    struct options o = {j, "text"};
+    int64_t padding = -1;
+    size_t words;
+    rnnd_code code = check_kind(out, err);
+    if (!code && out->bpe && json_get(j, "num_words"))
+        code = fail_at(err, RNND_MISMATCH, "num_words", "text: a BPE vocabulary cannot be cut by \"num_words\"");
+    if (!code) code = option_size(&o, "num_words", 1, MAX_SYMBOLS, (int64_t)out->symbol_count, &words, err);
+    if (!code) code = option_bool(&o, "lower", out->lower, &out->lower, err);
+    if (!code) code = option_string(&o, "filters", out->filters, arena, &out->filters, err);
+    if (!code) code = option_string(&o, "split", out->split, arena, &out->split, err);
+    if (code) return code;
+    if (words < out->symbol_count) out->symbol_count = words;
+    size_t most = out->symbol_count ? out->symbol_count : 256;
+    code = read_unknown(&o, arena, out, err);
+    if (!code) code = option_whole(&o, "padding", 0, (int64_t)most - 1, -1, &padding, err);
+    out->has_padding = padding >= 0;
+    out->padding = (int32_t)padding;
+    return code;
 }
 
 /* ---- series ---- */

@@ -16,9 +16,11 @@
 #include "core/formats/torch.h"
 #include "core/model/assume.h"
 #include "core/model/config_merge.h"
+#include "core/model/config_tasks.h"
 #include "core/model/digest.h"
 #include "core/model/foreign.h"
 #include "core/model/golden.h"
+#include "core/model/vocabulary.h"
 
 #define MAX_FILE_BYTES ((size_t)16 << 30)
 #define MAX_STATE_BYTES ((size_t)1 << 30)
@@ -168,12 +170,20 @@ static rnnd_code attach_task(struct rnnd_model *m, const struct task *const *tas
     return code;
 }
 
+static rnnd_code read_vocabulary(struct rnnd_model *m, const char *path, rnnd_error *err)
+{
+    struct text_config *texts = &m->config.texts;
+    rnnd_code code = vocabulary_load(path, &m->arena, texts, err);
+    return code ? code : config_end_text(json_get(m->config.json, "text"), &m->arena, texts, err);
+}
+
 static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct checkpoint *ck,
                        const struct task *const *tasks, rnnd_error *err)
 {
     m->info.side_file = "";
     rnnd_code code = format_read(from->data, from->bytes, from->path, ck, err);
     if (!code) code = find_config(m, from, ck, err);
+    if (!code && m->config.texts.vocabulary_file) code = read_vocabulary(m, from->path, err);
     if (!code && ck->own && ck->format->lower)
         code = foreign_build(m, ck, from->bytes, err);
     else if (!code)

@@ -65,6 +65,7 @@ static rnnd_code open_parts(struct rnnd_generation *g, rnnd_error *err)
     rnnd_code code = sampler_init(&g->sampler, &p->sampling, v, g->model->kernels, err);
     if (code != RNND_OK)
         return code;
+    g->sampler.never = g->tokenizer->never;
     code = spool_init(&g->spool, p->stop, p->stop_count, g->tokenizer->longest, width,
                       p->sampling.logprobs < 0 && !p->score_prompt ? TOKENS_KEPT : 0, err);
     if (code != RNND_OK)

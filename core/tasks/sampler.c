@@ -143,16 +143,22 @@ static void adjust(struct sampler *s, const float *logits)
     }
     for (size_t i = 0; i < p->bias_count; i++)
         s->scores[s->bias[i].id] += s->bias[i].bias;
-    for (size_t i = 0; i < s->vocabulary; i++)
+    for (size_t i = 0; i < s->vocabulary; i++) {
         if (s->scores[i] > FLT_MAX)
             s->scores[i] = FLT_MAX;
+        if (s->never && s->never[i])
+            s->scores[i] = -INFINITY;
+    }
 }
 
-static uint32_t largest(const float *x, size_t n)
+/* The first of the largest scores, and where all are minus infinity the first that may be drawn. */
+static uint32_t largest(const struct sampler *s)
 {
     size_t best = 0;
-    for (size_t i = 1; i < n; i++)
-        if (x[i] > x[best])
+    while (s->never && best + 1 < s->vocabulary && s->never[best])
+        best++;
+    for (size_t i = best + 1; i < s->vocabulary; i++)
+        if (s->scores[i] > s->scores[best])
             best = i;
     return (uint32_t)best;
 }
@@ -204,7 +210,7 @@ static size_t filter(const struct sampler *s, struct ranking *r, double *mass)
 int32_t sampler_pick(struct sampler *s, const float *logits, struct rng *rng)
 {
     adjust(s, logits);
-    uint32_t id = largest(s->scores, s->vocabulary);
+    uint32_t id = largest(s);
     if (s->settings.temperature > 0 && s->scores[id] > -INFINITY) {
         weigh(s, s->scores[id]);
         struct ranking r = rank(s->scores, s->vocabulary, s->order);

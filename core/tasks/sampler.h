@@ -3,7 +3,7 @@
  * The order in which things are applied:
  *   1. repetition, frequency and presence penalties, of the tokens sampled so far in this generation
  *        z > 0: z / repetition, else z * repetition;  then  z - frequency * count - presence
- *   2. logit bias, added
+ *   2. logit bias, added; then what is never drawn becomes minus infinity
  *   3. temperature: z / temperature; at 0 the largest z wins, the lowest id on ties, and no random number is drawn
  *   4. top_k: the k largest, the lower id first on ties
  *   5. top_p: of these, the fewest largest whose share reaches top_p
@@ -29,6 +29,7 @@ struct sampler {
     float *chances;   /* [vocabulary] scratch: their softmax */
     uint32_t *order;  /* [vocabulary] scratch: a heap of ids */
     rnnd_logit_bias *bias;
+    const bool *never; /* [vocabulary] borrowed: ids that are never drawn; NULL = none. Set after sampler_init() */
 };
 
 /* INVALID or MISMATCH names the setting out of range. sampler_free() is fine after a failure, and on zeros. */

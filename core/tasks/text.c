@@ -1,6 +1,7 @@
 /* text.c -- the text task: a step takes a token id and gives logits; texts to ids and back. */
 #include "core/tasks/text.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -21,11 +22,30 @@ const struct tokenizer *text_tokenizer(const struct rnnd_model *m, rnnd_error *e
     return NULL;
 }
 
+/* Where a network has more outputs than there are words (sizes rounded up, padding), the others have no text. */
+static rnnd_code fill_up(const struct rnnd_model *m, struct text_config *c, struct arena *arena, rnnd_error *err)
+{
+    size_t n = m->network_outputs;
+    bool open = strcmp(c->tokenizer, "words") == 0 || strcmp(c->tokenizer, "bpe") == 0;
+    if (!open || n <= c->symbol_count || n > (size_t)1 << 20)
+        return RNND_OK;
+    const char **symbols = arena_alloc(arena, n, sizeof *symbols);
+    if (!symbols)
+        return fail_memory(err, n * sizeof *symbols);
+    memcpy(symbols, c->symbols, c->symbol_count * sizeof *symbols);
+    c->symbols = symbols;
+    c->symbol_count = n;
+    c->holes = true;
+    return RNND_OK;
+}
+
 /* Networks take the id itself (an embedding) or one input per symbol (one-hot); callers always give the id. */
 static rnnd_code attach(struct rnnd_model *m, rnnd_error *err)
 {
     struct tokenizer *t;
-    rnnd_code code = tokenizer_open(&m->config.texts, &m->arena, &t, err);
+    rnnd_code code = fill_up(m, &m->config.texts, &m->arena, err);
+    if (code == RNND_OK)
+        code = tokenizer_open(&m->config.texts, &m->arena, &t, err);
     if (code != RNND_OK)
         return code;
     size_t v = t->vocabulary;
@@ -78,14 +98,19 @@ static rnnd_code before(const struct rnnd_model *m, void *task_state, const floa
     return RNND_OK;
 }
 
+/* Probabilities become logits by their logarithm: softmax gives them back. 0 has none; the smallest normal number's is
+ * as good as never. */
 static void after(const struct rnnd_model *m, void *task_state, const float *network_row, float *output)
 {
     struct text_state *s = task_state;
-    size_t bytes = m->info.vocabulary * sizeof(float);
-    memcpy(s->last, network_row, bytes);
+    size_t n = m->info.vocabulary;
+    for (size_t i = 0; i < n && m->config.texts.probabilities; i++)
+        s->last[i] = (float)fixed_log(network_row[i] > FLT_MIN ? (double)network_row[i] : (double)FLT_MIN);
+    if (!m->config.texts.probabilities)
+        memcpy(s->last, network_row, n * sizeof(float));
     s->has_last = 1;
     if (output)
-        memmove(output, network_row, bytes);
+        memmove(output, s->last, n * sizeof(float));
 }
 
 static rnnd_code verify(const struct rnnd_model *m, uint64_t steps, const void *task_state, rnnd_error *err)

@@ -259,7 +259,7 @@ rnnd_code inputs_floats(const struct inputs_want *want, const void *data, size_t
 rnnd_code inputs_text(const struct inputs_want *want, const rnnd_model *model, const char *text, size_t bytes,
                       struct inputs *out, rnnd_error *err)
 {
-    size_t count = 0, cap = bytes < want->steps_limit ? bytes : want->steps_limit;
+    size_t count = 0, cap = 2 * bytes + 1 < want->steps_limit ? 2 * bytes + 1 : want->steps_limit;
     memset(out, 0, sizeof *out);
     int32_t *ids = malloc((cap ? cap : 1) * sizeof *ids);
     if (!ids) return engine_fail_memory(err, cap * sizeof *ids);

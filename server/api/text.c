@@ -20,18 +20,19 @@
 rnnd_code text_tokenize(const struct model *m, const char *text, size_t bytes, size_t limit, struct text_prompt *out,
                         rnnd_error *err)
 {
-    size_t count = 0;
+    const char *kind = m->info->tokenizer;
+    size_t count = 0, longest = strcmp(kind, "bytes") && strcmp(kind, "chars") ? 64 : 4; /* bytes of most tokens */
     rnnd_code code;
 
     out->ids = NULL;
     out->count = 0;
-    if (bytes / 4 > limit) {
-        count = bytes / 4;
+    if (bytes / longest > limit) {
+        count = bytes / longest;
         code = RNND_OK;
     } else {
-        out->ids = malloc((bytes ? bytes : 1) * sizeof *out->ids); /* a token has a byte at least */
+        out->ids = malloc((2 * bytes + 1) * sizeof *out->ids); /* as rnnd_tokenize() promises */
         if (!out->ids) return engine_fail(err, RNND_NO_MEMORY, "prompt", "no memory for the tokens of this text");
-        code = rnnd_tokenize(m->handle, text, bytes, out->ids, bytes, &count, err);
+        code = rnnd_tokenize(m->handle, text, bytes, out->ids, 2 * bytes + 1, &count, err);
     }
     if (code == RNND_OK && count > limit)
         code = engine_fail(err, RNND_TOO_LARGE, "prompt",

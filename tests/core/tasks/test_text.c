@@ -75,7 +75,7 @@ static void networks_that_do_not_fit_are_refused(void **unused)
     struct fake_text f;
     rnnd_error err = {0};
     fake_text_open(&f, &byte_texts);
-    static const rnnd_port narrow = {"ids", 1, true, 200};
+    static const rnnd_port narrow = {.name = "ids", .width = 1, .is_ids = true, .limit = 200};
     f.model.network_outputs = 255;
     assert_int_equal(task_text.attach(&f.model, &err), RNND_MISMATCH);
     assert_non_null(strstr(err.message, "255 outputs"));
