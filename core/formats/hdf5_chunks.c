@@ -61,9 +61,9 @@ rnnd_code h5_put_chunk(struct h5 *f, struct h5_chunks *c, const uint64_t *place,
     if (c->seen[number / 8] >> (number % 8) & 1)
         return fail(err, RNND_CORRUPT, "HDF5: a chunk of a dataset is there twice");
     c->seen[number / 8] |= (uint8_t)(1 << (number % 8));
-    rnnd_code code = h5_work(f, 1 + c->chunk_bytes / 64, err);
-    if (code) return code;
     if (!h5_at(f, address, bytes, &stored)) return h5_damaged("a chunk", address, err);
+    rnnd_code code = h5_work(f, 1 + (c->chunk_bytes + bytes) / 64, err); /* many may say they are the same bytes */
+    if (code) return code;
     if (c->edges_plain && reaches_over(c, place)) mask = UINT32_MAX;
     code = h5_unfilter(&c->filters, mask, stored, c->work, c->room, &plain, err);
     if (code) return code;
