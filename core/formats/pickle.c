@@ -108,7 +108,7 @@ static bool pop_mark(struct machine *m, struct pickle_value ***items, size_t *co
 {
     if (!m->mark_count) return false;
     size_t floor = m->marks[--m->mark_count];
-    *items = m->stack + floor;
+    *items = m->stack ? m->stack + floor : NULL;
     *count = m->depth - floor;
     m->depth = floor;
     return true;

@@ -118,6 +118,7 @@ static void values(void **unused)
         CASE("\x80\x02U\x02hi.", "'hi'"),
         CASE("\x80\x02)K\x01\x85K\x01K\x02\x86K\x01K\x02K\x03\x87(t\x87.", "((1,2),(1,2,3),())"),
         CASE("\x80\x02)\x85.", "(())"),
+        CASE("\x80\x02(t.", "()"), /* of a stack that has never held anything */
         CASE("\x80\x02(K\x01K\x02K\x03K\x04tq\x00.", "(1,2,3,4)"),
         CASE("\x80\x02]q\x00(K\x01K\x02" "e.", "[1,2]"),
         CASE("\x80\x02]K\x07" "a.", "[7]"),
