@@ -165,7 +165,7 @@ static rnnd_code build_batch_norm(struct stack *s, struct layer *l, int *value, 
     if (!code) code = option_bool(&l->options, "affine", true, &affine, err);
     for (int i = affine ? 0 : 2; i < 4 && !code; i++)
         code = layer_floats(s, l, torch_names[i], (layout == LAYOUT_KERAS ? keras_names : torch_names)[i], 1, width, 0,
-                     &part[i], err);
+                            &part[i], err);
     if (code) return code;
     float *scale = mem_alloc(width, 2 * sizeof *scale), *shift = scale + width;
     if (!scale) return fail_memory(err, width * 2 * sizeof *scale);
@@ -256,6 +256,24 @@ static rnnd_code build_plain(struct stack *s, struct layer *l, int *value, rnnd_
     return stack_node(s, ops[i][1], l->name, l->inputs, (int)l->source_count, value, err);
 }
 
+static rnnd_code build_attention_average(struct stack *s, struct layer *l, int *value, rnnd_error *err)
+{
+    size_t width = stack_width(s, l->inputs[0]);
+    const char *name, *full = stack_text(s->arena, "%s.weight", l->name);
+    const float *w = NULL;
+    int inputs[2] = {l->inputs[0], -1};
+    char found[96] = "none";
+    if (!full) return fail_memory(err, strlen(l->name));
+    struct checkpoint_tensor *t = tensor_named(&l->names, s->checkpoint, "weight", full, &name);
+    if (t) shape_text(found, t->rank, t->dim);
+    if (!t || t->count != width) /* [F] or [F][1] */
+        return fail_at(err, RNND_MISMATCH, name, "layer \"%.80s\", tensor \"%.80s\": wanted %zu weights, found %s",
+                       l->name, name, width, found);
+    rnnd_code code = checkpoint_floats(t, &w, err);
+    if (!code) code = stack_constant(s, l->name, "weight", 1, width, 0, w, &inputs[1], err);
+    return code ? code : stack_node(s, "attend", l->name, inputs, 2, value, err);
+}
+
 static const char *const no_keys[] = {NULL};
 static const char *const embedding_keys[] = {"layout", NULL};
 static const char *const dense_keys[] = {"layout", "activation", "bias", "units", NULL};
@@ -282,6 +300,7 @@ static const struct layer_type others[] = {
     {"multiply", no_keys, false, 2, MAX_INPUTS, build_plain},
     {"subtract", no_keys, false, 2, 2, build_plain},
     {"reverse", no_keys, true, 1, 1, build_plain},
+    {"attention_average", no_keys, true, 1, 1, build_attention_average},
 };
 
 const struct layer_type *layer_type_find(const char *name)

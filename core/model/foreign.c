@@ -7,7 +7,6 @@
 #include "core/base/error.h"
 #include "core/formats/options.h"
 #include "core/graph/fold.h"
-#include "core/graph/loops.h"
 #include "core/graph/streamline.h"
 #include "core/model/assume.h"
 #include "core/ops/op.h"
@@ -342,7 +341,6 @@ rnnd_code foreign_build(struct rnnd_model *m, struct checkpoint *ck, size_t file
     if (!code) code = keep_outputs(&f, err);
     if (!code) code = configure_inputs(&f, err);
     if (!code) code = assume_numbers(&f, err);
-    if (!code) graph_hoist(&f.graph);
     if (!code) code = graph_fold(&f.graph, ((size_t)16 << 20) + file_bytes, err);
     for (size_t i = 0; i < m->network.tap_count && !code; i++)
         if (m->network.taps[i].value >= 0) m->network.taps[i].value = graph_folded(&f.graph, m->network.taps[i].value);

@@ -110,7 +110,8 @@ rnnd_code rnnd_run_window(rnnd_workspace *ws, const rnnd_window *w, rnnd_error *
     struct plan p = {0};
     rnnd_code code = model_check_confirmed(m, err);
     if (!code && m->no_rows)
-        code = fail(err, RNND_UNSUPPORTED, "model %.80s cannot be run on rows of steps: %.200s", m->info.name, m->no_rows);
+        code =
+            fail(err, RNND_UNSUPPORTED, "model %.80s cannot be run on rows of steps: %.200s", m->info.name, m->no_rows);
     if (!code) code = check(m, w, err);
     if (code) return code;
     size_t most = m->graph.causal ? 64 : w->steps >= PASS_ROWS ? 1 : PASS_ROWS / w->steps;

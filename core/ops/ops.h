@@ -8,6 +8,7 @@
  * b_hh [G*H], and for the LSTM w_hr [P][H], peephole [3][H]; outputs y [T][B][R], the last h, the last c (LSTM).
  * rnn and gru keep the numbering: their input and output 2 are absent. */
 extern const struct op op_lstm, op_gru, op_rnn;
+extern const struct op op_attend;    /* attend.c: x [T][B][F], w [F]; a weighted mean over time [1][B][F] */
 extern const struct op op_embedding; /* embedding.c: ids as floats [T][B][1], table [V][E] */
 extern const struct op op_dense;     /* dense.c: x, weight [O][I], bias [O]; attribute activation */
 extern const struct op op_activation, op_softmax, op_log_softmax, op_layer_norm, op_scale_shift; /* rowwise.c */
