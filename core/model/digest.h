@@ -6,13 +6,8 @@
 #include "core/model/model.h"
 
 /* Fills m->digest and info.digest: XXH3-128 over every tensor (name, type, shape, bytes) by name, then the
-<<<<<<< HEAD
  * configuration with sorted keys and no spaces, then the vocabulary, where it is a file of its own. The same model in
  * another order or with other spaces has the same. Of a file with an architecture of its own every byte counts. */
-=======
- * configuration with sorted keys and no spaces. The same model in another order or with other spaces has the same. Of a
- * file with an architecture of its own every byte counts. */
->>>>>>> 1bb266a (attention_average; side files of the remaining cases; the schema of files with an architecture of their own)
 rnnd_code model_digest(struct rnnd_model *m, const struct checkpoint *ck, const void *file, size_t file_bytes,
                        rnnd_error *err);
 
