@@ -75,6 +75,47 @@ static void json_shapes(void **unused)
     }
 }
 
+/* A port that has a shape of its own: steps nested so or flat, and nothing else. */
+static void steps_in_their_own_shape(void **unused)
+{
+    static const rnnd_port image = {.name = "image", .width = 6, .rank = 2, .dim = {2, 3}};
+    static const rnnd_info one = {.task = RNND_RAW, .inputs = &image, .input_count = 1, .input_width = 6};
+    static const struct { bool windows; const char *text; rnnd_code code; const char *words; } cases[] = {
+        {false, "[[[1,2,3],[4,5,6]]]", RNND_OK, ""},
+        {false, "[[1,2,3,4,5,6]]", RNND_OK, ""},
+        {true, "[[[[1,2,3],[4,5,6]]]]", RNND_OK, ""},
+        {true, "[[[1,2,3,4,5,6]]]", RNND_OK, ""},
+        {true, "{\"image\":[[[[1,2,3],[4,5,6]]]]}", RNND_OK, ""},
+        {false, "[[[1,2],[3,4],[5,6]]]", RNND_MISMATCH, "steps of 2 x 3, or their 6 numbers in a row; found 3 x 2"},
+        {false, "[[[1,2,3],[4,5,null]]]", RNND_INVALID, "inputs[0][1][2] is NaN"},
+        {true, "{\"image\":[[[[1,2,3],[4,null,6]]]]}", RNND_INVALID, "inputs.image[0][0][1][1] is NaN"},
+        {true, "[[[1,2,3],[4,5,6]]]", RNND_MISMATCH, "found 3"},
+        {true, "[[[[[1,2,3],[4,5,6]]]]]", RNND_MISMATCH, "found 1 x 2 x 3"},
+        {false, "[[[1,2,3],[4,5,6]],[[1,2,3]]]", RNND_INVALID, "inputs[1] has 1 rows"},
+        {true, "[[[[1,2,3],[]]]]", RNND_INVALID, "on level 4, at [0][0][1]"},
+    };
+    (void)unused;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct inputs_want want = cases[i].windows ? windows(&one) : inputs_want_steps(&one, "inputs", 10);
+        struct inputs in = {0};
+        rnnd_error err = {0};
+        char body[300];
+        struct json_doc *doc;
+        rnnd_code code = RNND_INVALID;
+        snprintf(body, sizeof body, "{\"inputs\":%s}", cases[i].text);
+        if (!json_parse(body, strlen(body), 32, &doc, err.message, sizeof err.message)) {
+            code = inputs_json(&want, json_get(json_root(doc), "inputs"), &in, &err);
+            json_free(doc);
+        }
+        if (code != cases[i].code || !strstr(err.message, cases[i].words))
+            fail_msg("%s: %d '%s', wanted %d '%s'", cases[i].text, code, err.message, cases[i].code, cases[i].words);
+        if (code != RNND_OK) continue;
+        assert_int_equal(in.batch * in.steps, 1);
+        for (size_t k = 0; k < 6; k++) assert_true(in.data[k] == (float)k + 1);
+        inputs_free(&in);
+    }
+}
+
 static void missing_values_are_for_series(void **unused)
 {
     struct inputs_want want = inputs_want_steps(&series, "inputs", 10);
@@ -183,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_shapes),
+        cmocka_unit_test(steps_in_their_own_shape),
         cmocka_unit_test(missing_values_are_for_series),
         cmocka_unit_test(npy_types),
         cmocka_unit_test(damaged_files),
