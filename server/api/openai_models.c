@@ -5,6 +5,29 @@
 #include "server/api/confirm.h"
 #include "server/api/handlers.h"
 
+/* The network's ends, by the names and in the shapes that :predict takes and gives. */
+static void put_ports(struct json_out *o, const char *key, const rnnd_port *ports, size_t count)
+{
+    json_put_key(o, key);
+    json_open(o, '[');
+    for (size_t i = 0; i < count; i++) {
+        json_open(o, '{');
+        json_put_key(o, "name");
+        json_put_text(o, ports[i].name);
+        json_put_key(o, "shape");
+        json_open(o, '[');
+        for (int k = 0; k < ports[i].rank; k++) json_put_int(o, (int64_t)ports[i].dim[k]);
+        if (ports[i].rank <= 0) json_put_int(o, (int64_t)ports[i].width);
+        json_close(o, ']');
+        if (ports[i].is_ids) {
+            json_put_key(o, "ids");
+            json_put_int(o, (int64_t)ports[i].limit);
+        }
+        json_close(o, '}');
+    }
+    json_close(o, ']');
+}
+
 static void put_facts(struct json_out *o, const struct model *m)
 {
     static const char *const tasks[] = {"raw", "text", "series"};
@@ -37,6 +60,14 @@ static void put_facts(struct json_out *o, const struct model *m)
     json_put_int(o, (int64_t)info->input_width);
     json_put_key(o, "outputs");
     json_put_int(o, (int64_t)info->output_width);
+    if (info->task == RNND_RAW) {
+        put_ports(o, "input_ports", info->inputs, info->input_count);
+        put_ports(o, "output_ports", info->outputs, info->output_count);
+        json_put_key(o, "window");
+        json_put_int(o, (int64_t)info->window);
+        json_put_key(o, "output_last");
+        json_put_bool(o, info->output_last);
+    }
     if (info->task == RNND_TEXT) {
         json_put_key(o, "vocabulary");
         json_put_int(o, (int64_t)info->vocabulary);
