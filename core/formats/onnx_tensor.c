@@ -214,6 +214,10 @@ rnnd_code onnx_tensor_data(struct onnx_tensor *x, struct arena *arena, rnnd_erro
         x->t.raw = whole.data;
         return RNND_OK;
     }
+    if (count > (arena->limit - arena->used) / bytes)
+        return fail_at(err, RNND_TOO_LARGE, x->t.name,
+                       "tensor \"%.80s\": its list of %zu numbers unpacks to more memory than the file may take",
+                       x->t.name, count);
     uint8_t *to = arena_alloc(arena, count + 1, bytes);
     if (!to) return fail_memory(err, count * bytes);
     convert(x, list, to);
