@@ -98,7 +98,7 @@ static rnnd_code ask(const rnnd_model *model, rnnd_workspace *ws, const void *st
     if (code != RNND_OK)
         return code;
     out.mean = calloc(cells, sizeof(float));
-    out.quantiles = calloc(cells, p->quantile_count * sizeof(float));
+    out.quantiles = calloc(cells, (p->quantile_count + 1) * sizeof(float));
     if (!out.mean || !out.quantiles)
         code = cli_error(err, RNND_NO_MEMORY, "no memory for a forecast of %zu steps", p->horizon);
     while (code == RNND_OK && !done)
@@ -158,12 +158,12 @@ out:
 
 static int forecast(int argc, char **argv)
 {
-    const char *name = "taxi", *quantiles = "0.1,0.5,0.9", *path;
+    const char *name = "taxi", *quantiles = NULL, *path; /* quantiles NULL: not given */
     int64_t horizon = INT64_MIN; /* not given */
     const struct cli_option options[] = {
         {"model", 'm', CLI_TEXT, &name, "MODEL", "a path, or a model's name, ./models or installed (default taxi)"},
         {"horizon", 'n', CLI_INTEGER, &horizon, "STEPS", "how far ahead (default: as the model was trained)"},
-        {"quantiles", 'q', CLI_TEXT, &quantiles, "LIST", "ascending, inside 0 and 1 (default 0.1,0.5,0.9)"},
+        {"quantiles", 'q', CLI_TEXT, &quantiles, "LIST", "ascending, inside 0 and 1 (default 0.1,0.5,0.9, where trained)"},
         {0}};
     const struct cli_usage usage = {
         "forecast", "FILE.csv [--model MODEL] [--horizon STEPS] [--quantiles LIST]",
@@ -180,7 +180,7 @@ static int forecast(int argc, char **argv)
     rnnd_model *model;
     if (!cli_parse(&usage, argc, argv, &path, &code))
         return code;
-    if (!read_quantiles(quantiles, list, &params.quantile_count)) {
+    if (!read_quantiles(quantiles ? quantiles : "0.1,0.5,0.9", list, &params.quantile_count)) {
         fprintf(stderr, "rnnd forecast: --quantiles is '%s'; wanted ascending numbers inside 0 and 1, like 0.1,0.9\n",
                 quantiles);
         return CLI_USAGE;
@@ -192,6 +192,8 @@ static int forecast(int argc, char **argv)
     params.horizon = horizon == INT64_MIN ? 0 : (size_t)horizon;
     if (cli_open_model(name, &model, &err) != RNND_OK)
         return cli_fail("forecast", &err);
+    if (!quantiles && rnnd_model_info(model)->quantile_count == 0)
+        params.quantile_count = 0; /* it answers the mean alone */
     rnnd_code done = run_forecast(model, path, &params, &err);
     rnnd_model_close(model);
     return done == RNND_OK ? CLI_OK : cli_fail("forecast", &err);

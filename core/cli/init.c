@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/cli/json.h"
 
@@ -16,10 +17,11 @@ static bool written_here(struct json_text key, bool series)
     return false;
 }
 
-/* What the library proposes, but for what is said anew; else the least that a side file says. */
-static void put_base(FILE *f, const rnnd_info *m, bool series)
+/* What the side file that is there says, or the library proposes, but for what is said anew; else the least that a side
+ * file says. */
+static void put_base(FILE *f, const rnnd_info *m, const char *there, bool series)
 {
-    const char *side = m->side_file ? m->side_file : "";
+    const char *side = there ? there : m->side_file ? m->side_file : "";
     struct json_text t = {side, side + strlen(side)}, key, value;
     if (json_take(&t, '{')) {
         const char *comma = "";
@@ -77,8 +79,8 @@ static bool side_path(const char *model, char out[CLI_PATH_BYTES])
     return n > 0 && n < CLI_PATH_BYTES;
 }
 
-static rnnd_code make_text(const rnnd_model *model, const struct init_plan *p, const struct csv *csv, char **text,
-                           rnnd_error *err)
+static rnnd_code make_text(const rnnd_model *model, const struct init_plan *p, const char *there,
+                           const struct csv *csv, char **text, rnnd_error *err)
 {
     size_t bytes;
     FILE *f = open_memstream(text, &bytes);
@@ -86,7 +88,7 @@ static rnnd_code make_text(const rnnd_model *model, const struct init_plan *p, c
     if (!f)
         return cli_error(err, RNND_NO_MEMORY, "no memory for a side file");
     fputc('{', f);
-    put_base(f, rnnd_model_info(model), csv != NULL);
+    put_base(f, rnnd_model_info(model), there, csv != NULL);
     if (csv)
         code = init_series(f, model, p, csv, err);
     fprintf(f, "\n}\n");
@@ -108,18 +110,21 @@ static rnnd_code check_text(const char *path, const char *text, rnnd_error *err)
     return cli_error(err, code, "the model does not open with the side file made for it: %.400s", why.message);
 }
 
-static rnnd_code run_init(const char *path, const struct init_plan *p, const char *out, bool force, rnnd_error *err)
+static rnnd_code run_init(const char *path, const struct init_plan *p, const char *beside, const char *out, bool force,
+                          rnnd_error *err)
 {
     rnnd_model *model = NULL;
     struct csv csv = {0};
-    char *table = NULL, *text = NULL;
+    char *table = NULL, *text = NULL, *there = NULL;
     size_t bytes;
     rnnd_options options = {.accept_guesses = true};
     rnnd_code code = rnnd_model_open(path, &options, &model, err);
+    if (code == RNND_OK && access(beside, F_OK) == 0)
+        code = cli_read_file(beside, (size_t)8 << 20, &there, &bytes, err);
     if (code == RNND_OK && p->csv && (code = cli_read_file(p->csv, (size_t)1 << 30, &table, &bytes, err)) == RNND_OK)
         code = csv_read(table, bytes, &csv, err);
     if (code == RNND_OK)
-        code = make_text(model, p, p->csv ? &csv : NULL, &text, err);
+        code = make_text(model, p, there, p->csv ? &csv : NULL, &text, err);
     if (code == RNND_OK && (code = check_text(path, text, err)) == RNND_OK)
         code = write_text(out, text, force, err);
     if (code == RNND_OK) {
@@ -134,6 +139,7 @@ static rnnd_code run_init(const char *path, const struct init_plan *p, const cha
     csv_free(&csv);
     free(table);
     free(text);
+    free(there);
     rnnd_model_close(model);
     return code;
 }
@@ -153,7 +159,8 @@ static int init(int argc, char **argv)
     const struct cli_usage usage = {
         "init", "MODEL [--csv TRAIN.csv] [--target COLUMN] [-o FILE]",
         "Writes the side file of a model, NAME.rnnd.json: what the file does not say, as it was guessed, and,\n"
-        "with --csv, the series task around it. What was assumed is printed; look it through.\n\n"
+        "with --csv, the series task around it. What was assumed is printed; look it through. What a side file\n"
+        "that is there says besides is kept.\n\n"
         "Exit codes: 0 done, 1 failed, 2 usage, 3 the model cannot be opened.",
         "example: a Keras model that forecasts a table's next row\n\n"
         "  rnnd init lstm.keras --csv train.csv",
@@ -173,9 +180,11 @@ static int init(int argc, char **argv)
     }
     if (cli_find_model(name, path, &err) != RNND_OK)
         return cli_fail("init", &err);
-    if (!out && side_path(path, beside))
-        out = beside;
-    if (!out || run_init(path, &plan, out, force, &err) != RNND_OK)
+    if (!side_path(path, beside)) {
+        fprintf(stderr, "rnnd init: the model's path is too long\n");
+        return CLI_FAILED;
+    }
+    if (run_init(path, &plan, beside, out ? out : beside, force, &err) != RNND_OK)
         return err.code == RNND_UNSUPPORTED || err.code == RNND_CORRUPT ? cli_fail_model("init", &err)
                                                                         : cli_fail("init", &err);
     return CLI_OK;

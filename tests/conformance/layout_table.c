@@ -115,7 +115,7 @@ static void open_case(struct suite *s, const char *folder, struct table_case *c)
         suite_skip(s, name, "there is no %s", file);
     } else if (!find_model(folder, c->model, path)) {
         suite_skip(s, name, "there is no model %s", c->model);
-    } else if (strcmp(c->config, "yes") == 0 && !(config = find_config(s, folder, c->name))) {
+    } else if (!(config = find_config(s, folder, c->name)) && strcmp(c->config, "yes") == 0) {
         suite_skip(s, name, "its architecture is not in the file, and there is no %s.rnnd.json", c->name);
     } else if (bundle_read_npz(npz, &all, &err) != RNND_OK) {
         struct verdict v = {0};

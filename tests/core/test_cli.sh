@@ -37,6 +37,118 @@ printf '1,2,x\n' >"$tmp/bad.csv"; echo 'no array at all' >"$tmp/bad.txt"
 refused "a cell that is no number" 1 "line 1, column 3" run $models/lstm.safetensors -i "$tmp/bad.csv" -o "$tmp/no.csv"
 refused "an input that is not there" 1 "$tmp/none.npy" run $models/lstm.safetensors -i "$tmp/none.npy" -o "$tmp/no.csv"
 
+# ---- run: names, taps, number types, one step at a time -----------------------------------------------------------------
+cases=tests/vectors/conformance
+npy() { # file, descr, order, shape, struct format, numbers...: a .npy as numpy writes it
+    python3 - "$@" <<'EOF'
+import struct, sys
+path, descr, fortran, shape, form = sys.argv[1:6]
+head = "{'descr': '%s', 'fortran_order': %s, 'shape': %s, }" % (descr, fortran, shape)
+number = int if form in "qib" else float
+open(path, "wb").write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() +
+                       b"".join(struct.pack("<" + form, number(n)) for n in sys.argv[6:]))
+EOF
+}
+"$rnnd" run $models/lstm.safetensors -i "x=$tmp/x.csv" -o "head=$tmp/named.csv" -o "rnn=$tmp/rnn.json" -o "hn=$tmp/hn.csv"
+check "run: an input, outputs, a layer and a state by name" $?
+cmp -s "$tmp/window.csv" "$tmp/named.csv"
+check "by name it answers what it does without" $?
+python3 - "$tmp/rnn.json" "$tmp/hn.csv" <<'EOF'
+import ast, sys
+rows = ast.literal_eval(open(sys.argv[1]).read())
+last = [float(x) for x in open(sys.argv[2]).read().split(",")]
+assert len(rows) == 3 and len(rows[0]) == 8 and rows[2] == last, (rows, last)
+EOF
+check "a tap is the layer's output, its last step the last state" $?
+npy "$tmp/f8.npy" '<f8' False '(3, 3)' d 1 2 3 4 5 6 -1 0.5 0.2
+npy "$tmp/fortran.npy" '<f4' True '(1, 3, 3)' f 1 4 -1 2 5 0.5 3 6 0.2
+printf '[[1, 2, 3], [4, 5, 6], [-1, 0.5, 2e-1]]' >"$tmp/x.json"
+for file in f8.npy fortran.npy x.json; do
+    "$rnnd" run $models/lstm.safetensors -i "$tmp/$file" -o "$tmp/typed.csv" && cmp -s "$tmp/window.csv" "$tmp/typed.csv"
+    check "run reads $file" $?
+done
+npy "$tmp/ids.npy" '<i8' False '(1, 4)' q 0 5 2 1
+"$rnnd" run $cases/table/ids.pt --config $cases/table/ids.rnnd.json -i "ids=$tmp/ids.npy" -o "$tmp/ids.csv" && [ "$(wc -l <"$tmp/ids.csv")" = 4 ]
+check "run: whole numbers into an embedding" $?
+npy "$tmp/far.npy" '<i8' False '(1, 2)' q 0 6
+refused "an id out of range" 1 "ids from 0 to 5" run $cases/table/ids.pt --config $cases/table/ids.rnnd.json -i "$tmp/far.npy" -o "$tmp/no.npy"
+refused "an input that the model does not have" 1 'no input "z"' run $models/lstm.safetensors -i "z=$tmp/x.csv" -o "$tmp/no.csv"
+refused "a layer that the model does not have" 1 'nothing is called "z"; there is head' run $models/lstm.safetensors -i "$tmp/x.csv" -o "z=$tmp/no.csv"
+[ ! -e "$tmp/no.csv" ] && [ ! -e "$tmp/no.npy" ]
+check "none of them wrote anything" $?
+npy "$tmp/two.npy" '<f4' False '(2, 2, 3)' f 1 2 3 4 5 6 0 0 0 1 1 1
+"$rnnd" run $models/lstm.safetensors -i "$tmp/two.npy" -o "$tmp/w.npy" && "$rnnd" run $models/lstm.safetensors -i "$tmp/two.npy" -o "$tmp/s.npy" --stream
+cmp -s "$tmp/w.npy" "$tmp/s.npy"
+check "sequences of a batch each have a state of their own" $?
+npy "$tmp/steps.npy" '<f4' False '(2, 1, 1, 3)' f 1 2 3 4 5 6
+"$rnnd" run $cases/table/step.onnx -i "$tmp/steps.npy" -o "$tmp/s.json" --stream
+check "run --stream: a network that is the function of one step" $?
+npy "$tmp/one.npy" '<f4' False '(1, 1, 3)' f 1 2 3
+"$rnnd" run $cases/table/step.onnx -i "$tmp/one.npy" -o "y=$tmp/one.csv" -o "stateN=$tmp/state.npy"
+npy "$tmp/next.npy" '<f4' False '(1, 1, 3)' f 4 5 6
+"$rnnd" run $cases/table/step.onnx -i "x=$tmp/next.npy" -i "state=$tmp/state.npy" -o "$tmp/next.csv"
+[ "$(tr -d '[] ' <"$tmp/s.json" | sed 's/,$//')" = "$(cat "$tmp/one.csv" "$tmp/next.csv")" ]
+check "the same by hand, the state out and in again" $?
+
+# ---- guesses, side files, verify, convert --------------------------------------------------------------------------------
+cp $cases/table/last.pt "$tmp/last.pt"
+printf '1,2\n3,4\n' >"$tmp/p.csv"
+"$rnnd" inspect "$tmp/last.pt" >"$tmp/out" && grep -q '^framework  *PyTorch' "$tmp/out" && grep -q 'nothing is computed until' "$tmp/out"
+check "inspect lists what was guessed" $?
+"$rnnd" inspect "$tmp/last.pt" --json | python3 -c 'import json, sys
+d = json.load(sys.stdin)
+assert d["unconfirmed"] and d["assumptions"] and json.loads(d["side_file"])["layers"], d'
+check "inspect --json too" $?
+refused "guesses are not run" 3 "not confirmed" run "$tmp/last.pt" -i "$tmp/p.csv" -o "$tmp/no.csv"
+refused "nor converted" 3 "not confirmed" convert "$tmp/last.pt" "$tmp/no.safetensors"
+"$rnnd" run "$tmp/last.pt" -i "$tmp/p.csv" -o "$tmp/accepted.csv" --accept-guesses
+check "unless they are accepted" $?
+"$rnnd" init "$tmp/last.pt" >"$tmp/out" && [ -e "$tmp/last.rnnd.json" ] && grep -q '^assumed: ' "$tmp/out"
+check "init writes the side file" $?
+refused "init does not write over it" 1 "there already" init "$tmp/last.pt"
+"$rnnd" init "$tmp/last.pt" --force >/dev/null
+check "init --force does" $?
+"$rnnd" run "$tmp/last.pt" -i "$tmp/p.csv" -o "$tmp/said.csv" && cmp -s "$tmp/accepted.csv" "$tmp/said.csv"
+check "with the side file the model runs" $?
+"$rnnd" convert "$tmp/last.pt" "$tmp/last.safetensors" >/dev/null && "$rnnd" run "$tmp/last.safetensors" -i "$tmp/p.csv" -o "$tmp/native.csv"
+check "convert" $?
+cmp -s "$tmp/accepted.csv" "$tmp/native.csv"
+check "the native file answers the same" $?
+refused "convert does not write over a file" 1 "there already" convert "$tmp/last.pt" "$tmp/last.safetensors"
+refused "a name of another kind" 2 ".safetensors" convert "$tmp/last.pt" "$tmp/last.h5"
+head -c 100 $cases/table/last.pt >"$tmp/cut.pt"
+refused "a damaged model" 3 "cut.pt" inspect "$tmp/cut.pt"
+"$rnnd" verify "$tmp/last.pt" --input "$tmp/p.csv" --expect "$tmp/native.csv" >"$tmp/out" && grep -qx ok "$tmp/out"
+check "verify: equal" $?
+awk -F, '{ printf "%s,%.9f,%s\n", $1, $2 + 3e-5, $3 }' "$tmp/native.csv" >"$tmp/off.csv"
+"$rnnd" verify "$tmp/last.pt" --input "$tmp/p.csv" --expect "$tmp/off.csv" >"$tmp/out"
+[ $? = 1 ] && grep -q '^worst *\[0\]\[1\]: ' "$tmp/out" && grep -qx FAILED "$tmp/out"
+check "verify: three times too far, and where" $?
+"$rnnd" verify "$tmp/last.pt" --input "$tmp/p.csv" --expect "$tmp/off.csv" --tolerance 1e-4 >/dev/null
+check "verify: within another tolerance" $?
+refused "verify: another shape" 1 "shape" verify "$tmp/last.pt" --input "$tmp/p.csv" --expect "$tmp/p.csv"
+refused "verify without expected values" 2 "--expect" verify "$tmp/last.pt" --input "$tmp/p.csv"
+
+cp $cases/json/rtneural/gru.json "$tmp/sales.json"
+printf 'date,other,sales\n2024-01-01,1,10\n2024-01-02,1,12\n2024-01-03,1,\n2024-01-04,1,14\n' >"$tmp/sales.csv"
+refused "init: columns that do not fit" 1 "takes 1 number a step" init "$tmp/sales.json" --csv "$tmp/sales.csv"
+refused "init: a column that is not there" 1 "no column" init "$tmp/sales.json" --csv "$tmp/sales.csv" --target price
+"$rnnd" init "$tmp/sales.json" --csv "$tmp/sales.csv" --target sales >/dev/null
+check "init --csv" $?
+python3 - "$tmp/sales.rnnd.json" <<'EOF'
+import ast, sys
+d = ast.literal_eval(open(sys.argv[1]).read())
+s = d["series"]
+assert d["task"] == "series" and s["horizon"] == 1 and s["frequency"] == "1d", d
+scaler = s["channels"][0]["scaler"]
+assert s["channels"][0]["name"] == "sales" and scaler["type"] == "standard", s
+assert abs(scaler["mean"] - 12) < 1e-6 and abs(scaler["std"] - (8 / 3) ** 0.5) < 1e-6, scaler
+EOF
+check "the scaler is that of the column, its gap left out" $?
+cut -d, -f1,3 "$tmp/sales.csv" | "$rnnd" forecast - --model "$tmp/sales.json" -n 2 >"$tmp/out" 2>"$tmp/err"
+[ "$(wc -l <"$tmp/out")" = 3 ]
+check "and the model forecasts" $?
+
 # ---- generate ---------------------------------------------------------------------------------------------------------
 "$rnnd" generate $models/text.safetensors -p 'ab' -n 40 -s 5 >"$tmp/one"
 "$rnnd" generate $models/text.safetensors -p 'ab' -n 40 -s 5 >"$tmp/two"
@@ -84,7 +196,7 @@ refused "an option that is not there" 2 "--nothing" inspect --nothing
 refused "one argument too many" 2 "one argument too many" inspect a b
 refused "too few" 2 "too few arguments" inspect
 refused "a command that is not there" 2 "no command 'fly'" fly
-for command in serve run inspect generate forecast; do
+for command in serve run inspect generate forecast init verify convert; do
     "$rnnd" $command --help | grep -qi "usage: rnnd $command"
     check "$command --help" $?
 done
