@@ -163,7 +163,7 @@ static int forecast(int argc, char **argv)
     const struct cli_option options[] = {
         {"model", 'm', CLI_TEXT, &name, "MODEL", "a path, or a model's name, ./models or installed (default taxi)"},
         {"horizon", 'n', CLI_INTEGER, &horizon, "STEPS", "how far ahead (default: as the model was trained)"},
-        {"quantiles", 'q', CLI_TEXT, &quantiles, "LIST", "ascending, inside 0 and 1 (default 0.1,0.5,0.9, where trained)"},
+        {"quantiles", 'q', CLI_TEXT, &quantiles, "LIST", "ascending, inside 0 and 1 (default 0.1,0.5,0.9, if any)"},
         {0}};
     const struct cli_usage usage = {
         "forecast", "FILE.csv [--model MODEL] [--horizon STEPS] [--quantiles LIST]",
