@@ -114,7 +114,7 @@ def keras3(config):
     return c
 
 
-def write_keras(name, config, weights, version, by_counter=True, deflate=False):
+def write_keras(name, config, weights, version, by_counter=True, deflate=False, root="layers", named=True):
     blob = io.BytesIO()
     with h5py.File(blob, "w") as f:
         def save(root, layers, groups):
@@ -129,7 +129,8 @@ def write_keras(name, config, weights, version, by_counter=True, deflate=False):
                     save(folder + "/layers", layers_of(l), {sub["config"]["name"]: [(sub, ws)] for sub, ws in groups[lname]})
                     continue
                 if not groups_of(l, groups) and kind != "Dropout": continue  # Keras writes empty groups for all; one kind will do
-                f.require_group(folder + "/vars").attrs["name"] = lname
+                v = f.require_group(folder + "/vars")
+                if named: v.attrs["name"] = lname
                 for sub, ws in groups.get(lname, []):
                     for i, (part, role, a) in enumerate(ws):
                         if kind == "Bidirectional":
@@ -142,7 +143,7 @@ def write_keras(name, config, weights, version, by_counter=True, deflate=False):
                         elif kind == "MultiHeadAttention": where = f"{part}/vars/{i % 2}"
                         else: where = f"vars/{i}"
                         f.create_dataset(f"{folder}/{where}", data=np.asarray(a, np.float32))
-        save("layers", layers_of(config), weights)
+        save(root, layers_of(config), weights)
     with zipfile.ZipFile(os.path.join(OUT, name + ".keras"), "w") as z:
         for entry, data in (("metadata.json", json.dumps({"keras_version": version, "date_saved": "2025-01-01@00:00:00"})),
                             ("config.json", json.dumps(config)), ("model.weights.h5", blob.getvalue())):
@@ -200,6 +201,8 @@ def tfjs_files():
     for name, counter, deflate in (("merge", True, False), ("text", False, True), ("places", True, True),
                                    ("stacked", True, True)):
         write_keras(name, keras3(cases[name][0]), cases[name][1], "3.6.0", counter, deflate)
+    # tf.keras 2.13: Keras 2's configuration, another root, folders by counters alone
+    write_keras("text_2.13", cases["text"][0], cases["text"][1], "2.13.1", True, True, "_layer_checkpoint_dependencies", False)
     for name, case in cases.items():
         safetensors(os.path.join(OUT, name + ".safetensors"), case[2])
 
@@ -331,11 +334,60 @@ def masked():
          ids, [y, mean], "3.8.0")
 
 
+def operations():
+    """tf.keras: functions as layers, a nested model counted from 1, convolutions by depth, scaling layers."""
+    x = uniform(2, 6, 4)
+    dense, depth, point = uniform(4, 4), uniform(3, 4, 2), uniform(1, 8, 3)
+    single, scale, mean, variance = uniform(2, 4, 1), uniform(4), uniform(4), uniform(4).abs() + 0.1
+    inner = functional("inner", [layer("InputLayer", "inner_in", {"batch_input_shape": [None, 6, 4]}),
+                                 layer("Dense", "inner_dense", {"units": 4, "activation": "relu", "use_bias": False},
+                                       ["inner_in"])], ["inner_in"], ["inner_dense"])
+    conv = {"kernel_size": [3], "strides": [1], "padding": "same", "dilation_rate": [1], "activation": "linear"}
+    layers = [
+        layer("InputLayer", "x", {"batch_input_shape": [None, 6, 4], "dtype": "float32"}),
+        {**inner, "name": "inner", "inbound_nodes": [[["x", 0, 0, {}]]]},
+        layer("TFOpLambda", "tf.math.multiply", {"function": "math.multiply"}),
+        layer("TFOpLambda", "tf.__operators__.add", {"function": "__operators__.add"}),
+        layer("SlicingOpLambda", "tf.__operators__.getitem", {"function": "__operators__.getitem"}),
+        layer("SeparableConv1D", "apart", {**conv, "filters": 3, "depth_multiplier": 2, "use_bias": False}, ["x"]),
+        layer("DepthwiseConv1D", "deep", {**conv, "kernel_size": [2], "padding": "valid", "depth_multiplier": 1,
+                                          "use_bias": False}, ["x"]),
+        layer("AdditiveAttention", "looks", {"use_scale": True, "causal": False, "dropout": 0.0}, ["x", "tf.math.multiply"]),
+        layer("Normalization", "usual", {"axis": [-1], "mean": None, "variance": None}, ["x"]),
+        layer("Rescaling", "rescaled", {"scale": 0.5, "offset": -1.0}, ["usual"]),
+        layer("ZeroPadding1D", "padded", {"padding": [1, 2]}, ["x"]),
+        layer("Cropping1D", "cropped", {"cropping": [2, 0]}, ["padded"]),
+        layer("UpSampling1D", "longer", {"size": 2}, ["cropped"]),
+    ]
+    by = {l["name"]: l for l in layers}
+    by["tf.math.multiply"]["inbound_nodes"] = [["inner", 1, 0, {"y": 2.5, "name": None}]]
+    by["tf.__operators__.add"]["inbound_nodes"] = [["tf.math.multiply", 0, 0, {"y": ["x", 0, 0], "name": None}]]
+    by["tf.__operators__.getitem"]["inbound_nodes"] = [["tf.__operators__.add", 0, 0, {
+        "slice_spec": [{"start": None, "stop": None, "step": None}, -1, {"start": 1, "stop": None, "step": 2}]}]]
+    outputs = ["tf.__operators__.getitem", "apart", "deep", "looks", "rescaled", "longer"]
+    config = functional("model", layers, ["x"], outputs)
+    weights = {"inner": [(layers_of(inner)[1], [("", "kernel", dense)])], "apart": [(by["apart"], [
+        ("", "depthwise_kernel", depth), ("", "pointwise_kernel", point)])],
+        "deep": [(by["deep"], [("", "depthwise_kernel", single)])], "looks": [(by["looks"], [("", "scale", scale)])],
+        "usual": [(by["usual"], [("", "mean", mean), ("", "variance", variance), ("", "count", torch.tensor(7.0))])]}
+    write_h5("operations", config, weights, "tf2", "2.11.0")
+    conv1d, xt = torch.nn.functional.conv1d, x.transpose(1, 2)
+    by_depth = lambda k, padding: conv1d(xt, k.permute(1, 2, 0).reshape(-1, 1, k.shape[0]), groups=4, padding=padding)
+    m = torch.relu(x @ dense) * 2.5
+    scores = (scale * torch.tanh(x[:, :, None] + m[:, None])).sum(-1)
+    padded = torch.nn.functional.pad(x, (0, 0, 1, 2))[:, 2:]
+    ys = [(m + x)[:, -1, 1::2], conv1d(by_depth(depth, 1), point.permute(2, 1, 0)).transpose(1, 2),
+          by_depth(single, 0).transpose(1, 2), torch.softmax(scores, -1) @ m,
+          (x - mean) / variance.sqrt() * 0.5 - 1, padded.repeat_interleave(2, 1)]
+    safetensors(os.path.join(OUT, "operations.safetensors"),
+                {"in_0": x.numpy(), **{f"out_{i}": y.numpy() for i, y in enumerate(ys)}})
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     for f in os.listdir(OUT): os.remove(os.path.join(OUT, f))
     with torch.no_grad():
-        tfjs_files(), cudnn(), states(), masked()
+        tfjs_files(), cudnn(), states(), masked(), operations()
     for f in sorted(os.listdir(OUT)): print(f, os.path.getsize(os.path.join(OUT, f)))
 
 
