@@ -47,6 +47,10 @@ static rnnd_code set_shape(struct rows *r, struct part *p, bool *one_sequence, r
     } else if ((rank == 2 && x->dim[1] == p->width) || (rank == 1 && p->width == 1) ||
                (rank > 3 && x->dim[0] > 0 && cells / x->dim[0] == p->width)) {
         p->steps = x->dim[0];
+    } else if (rank == 2 && p->width == 1) { /* [batch][steps] of one number each, ids say */
+        *one_sequence = false;
+        p->batch = x->dim[0];
+        p->steps = x->dim[1];
     } else {
         return cli_error(err, RNND_MISMATCH, "the input has shape %s; wanted [steps][%zu] or [batch][steps][%zu]",
                          array_shape(x, found), p->width, p->width);
