@@ -34,7 +34,7 @@ words() { # file, regular expression of the lines where a table begins
     words core/formats/layers.c '^static const struct layer_type others'
     words core/formats/dialect.c '^static const struct dialect dialects' | grep -vxE 'ifgo|rzn|zrn|iofg|igfo|ifo|iof|h'
     sed -n 's/^#define DIALECT_LAYOUTS//p' core/formats/dialect.h | grep -o '"[a-z0-9]*"' | tr -d '"'
-    for f in core/ops/*.c; do words $f '^static const char \*const|^const struct op op_'; done
+    for f in dense embedding rowwise shape recurrent attend; do words core/ops/$f.c '^static const char \*const|^const struct op op_'; done
     words core/ops/op.c '^} acts\[\]'
     sed -n 's/^    X(\([A-Z_]*\),.*/\1/p' core/rnnd.h | grep -vx OK
 } | sort -u >"$tmp/words"
