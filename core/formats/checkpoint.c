@@ -131,6 +131,58 @@ rnnd_code checkpoint_floats(struct checkpoint_tensor *t, const float **out, rnnd
     return RNND_OK;
 }
 
+enum dtype stored_dtype(enum stored stored)
+{
+    if (stored == STORED_BOOL) return DTYPE_BOOL;
+    bool floats = stored == STORED_F32 || stored == STORED_F64 || stored == STORED_F16 || stored == STORED_BF16;
+    return floats ? DTYPE_F32 : DTYPE_I64;
+}
+
+static int64_t whole_element(enum stored stored, const uint8_t *p)
+{
+    uint16_t u16;
+    uint32_t u32;
+    uint64_t u64;
+    switch (stored) {
+    case STORED_U8:
+        return *p;
+    case STORED_I8:
+        return (int8_t)*p;
+    case STORED_I16:
+        return memcpy(&u16, p, 2), (int16_t)u16;
+    case STORED_U16:
+        return memcpy(&u16, p, 2), u16;
+    case STORED_I32:
+        return memcpy(&u32, p, 4), (int32_t)u32;
+    case STORED_U32:
+        return memcpy(&u32, p, 4), u32;
+    default: /* beyond int64: the largest there is */
+        memcpy(&u64, p, 8);
+        return stored == STORED_U64 && u64 > INT64_MAX ? INT64_MAX : (int64_t)u64;
+    }
+}
+
+int checkpoint_constant(struct graph *g, const struct checkpoint_tensor *t)
+{
+    enum dtype dtype = stored_dtype(t->stored);
+    size_t each = stored_types[t->stored].bytes;
+    int v = graph_constant(g, t->name, dtype, t->rank, t->dim, NULL);
+    if (v < 0) return -1;
+    void *data = g->values[v].constant.data;
+    if ((t->stored == STORED_F32 || t->stored == STORED_I64) && t->count)
+        memcpy(data, t->raw, t->count * each);
+    else if (dtype == DTYPE_F32)
+        for (size_t i = 0; i < t->count; i++)
+            ((float *)data)[i] = element(t->stored, t->raw + i * each);
+    else if (dtype == DTYPE_I64)
+        for (size_t i = 0; i < t->count; i++)
+            ((int64_t *)data)[i] = whole_element(t->stored, t->raw + i * each);
+    else
+        for (size_t i = 0; i < t->count; i++)
+            ((uint8_t *)data)[i] = t->raw[i] != 0;
+    return v;
+}
+
 const char *shape_text(char text[96], int rank, const size_t *dim)
 {
     size_t at = 1;

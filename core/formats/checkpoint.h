@@ -62,6 +62,10 @@ struct checkpoint_tensor *checkpoint_find(const struct checkpoint *ck, const cha
 rnnd_code checkpoint_add(struct checkpoint *ck, const struct checkpoint_tensor *t, rnnd_error *err);
 /* The elements as float32; the checkpoint's, or the file's where they lie there as such. */
 rnnd_code checkpoint_floats(struct checkpoint_tensor *t, const float **out, rnnd_error *err);
+enum dtype stored_dtype(enum stored stored); /* what it becomes in a tensor graph */
+/* A constant of a tensor graph, of the tensor's name: floats, whole numbers (beyond int64: the largest there is) or
+ * truths. Its value number, or -1: no memory. */
+int checkpoint_constant(struct graph *g, const struct checkpoint_tensor *t);
 /* "[3, 4]" of a shape into text, for messages. */
 const char *shape_text(char text[96], int rank, const size_t *dim);
 

@@ -3,74 +3,22 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "core/base/half.h"
 #include "core/formats/onnx_private.h"
 #include "core/ops/op.h"
 
 /* ---- constants ---- */
 
-static int64_t whole_element(enum stored stored, const uint8_t *p)
-{
-    uint16_t u16;
-    uint32_t u32;
-    uint64_t u64;
-    switch (stored) {
-    case STORED_U8:
-        return *p;
-    case STORED_I8:
-        return (int8_t)*p;
-    case STORED_I16:
-        return memcpy(&u16, p, 2), (int16_t)u16;
-    case STORED_U16:
-        return memcpy(&u16, p, 2), u16;
-    case STORED_I32:
-        return memcpy(&u32, p, 4), (int32_t)u32;
-    case STORED_U32:
-        return memcpy(&u32, p, 4), u32;
-    default: /* beyond int64: the largest there is */
-        memcpy(&u64, p, 8);
-        return stored == STORED_U64 && u64 > INT64_MAX ? INT64_MAX : (int64_t)u64;
-    }
-}
-
-static float float_element(enum stored stored, const uint8_t *p)
-{
-    uint16_t u16;
-    float f;
-    double d;
-    if (stored == STORED_F32) return memcpy(&f, p, 4), f;
-    if (stored == STORED_F64) return memcpy(&d, p, 8), (float)d;
-    memcpy(&u16, p, 2);
-    return stored == STORED_F16 ? half_to_float(u16) : bf16_to_float(u16);
-}
-
 int lower_tensor(struct lowering *l, const struct checkpoint_tensor *t)
 {
-    enum dtype dtype = onnx_dtype(t->stored);
-    size_t each = stored_types[t->stored].bytes, bytes = t->count * dtype_bytes(dtype);
+    size_t bytes = t->count * dtype_bytes(stored_dtype(t->stored));
     if (t->count > l->constant_limit || bytes > l->constant_limit - l->constant_bytes) {
         fail_at(l->err, RNND_TOO_LARGE, t->name, "tensor \"%.80s\": with it the constants take more than %zu bytes",
                 t->name, l->constant_limit);
         return -1;
     }
-    int v = graph_constant(l->g, t->name, dtype, t->rank, t->dim, NULL);
-    if (v < 0) {
-        fail_memory(l->err, bytes);
-        return -1;
-    }
     l->constant_bytes += bytes;
-    void *data = l->g->values[v].constant.data;
-    if ((t->stored == STORED_F32 || t->stored == STORED_I64) && t->count)
-        memcpy(data, t->raw, bytes);
-    else if (dtype == DTYPE_F32)
-        for (size_t i = 0; i < t->count; i++)
-            ((float *)data)[i] = float_element(t->stored, t->raw + i * each);
-    else if (dtype == DTYPE_I64)
-        for (size_t i = 0; i < t->count; i++)
-            ((int64_t *)data)[i] = whole_element(t->stored, t->raw + i * each);
-    else
-        for (size_t i = 0; i < t->count; i++)
-            ((uint8_t *)data)[i] = t->raw[i] != 0;
+    int v = checkpoint_constant(l->g, t);
+    if (v < 0) fail_memory(l->err, bytes);
     return v;
 }
 

@@ -12,11 +12,11 @@ enum { GRAPH_NODE = 1, GRAPH_INITIALIZER = 5, GRAPH_INPUT = 11, GRAPH_OUTPUT = 1
 
 rnnd_code lower_name(struct lowering *l, const struct onnx_scope *s, struct bytes name, int value)
 {
-    const struct onnx_name *there = onnx_names_find(&l->names, s->id, name);
+    const struct name *there = names_find(&l->names, s->id, name);
     if (there)
         return fail(l->err, RNND_CORRUPT, "the value \"%.*s\" is made twice", (int)(name.size < 80 ? name.size : 80),
                     (const char *)name.data);
-    return onnx_names_add(&l->names, s->id, name, value, bytes_of(NULL, 0), l->err);
+    return names_add(&l->names, s->id, name, value, bytes_of(NULL, 0), l->err);
 }
 
 /* A new value of that name, which must be text. */
@@ -44,10 +44,10 @@ static rnnd_code find_initializers(struct lowering *l, struct bytes graph, const
         while (onnx_next(&tensor, &part, "a tensor", &code, l->err))
             if (part.number == 8) name = part.span;
         if (code || name.size == 0) continue;
-        code = onnx_names_find(&l->names, s->id, name)
+        code = names_find(&l->names, s->id, name)
                    ? fail(l->err, RNND_CORRUPT, "two tensors are named \"%.*s\"",
                           (int)(name.size < 80 ? name.size : 80), (const char *)name.data)
-                   : onnx_names_add(&l->names, s->id, name, -1, f.span, l->err);
+                   : names_add(&l->names, s->id, name, -1, f.span, l->err);
     }
     return code;
 }
@@ -81,7 +81,7 @@ static rnnd_code add_input(struct lowering *l, const struct onnx_scope *s, const
 {
     enum stored stored;
     int v;
-    if (onnx_names_find(&l->names, s->id, p->name) && !s->body) return RNND_OK; /* an initializer: a constant */
+    if (names_find(&l->names, s->id, p->name) && !s->body) return RNND_OK; /* an initializer: a constant */
     rnnd_code code = new_value(l, s, p->name, scratch, &v);
     if (code) return code;
     if (s->body) return push_body(l, &s->body->inputs, &s->body->input_count, v);
@@ -138,8 +138,8 @@ static rnnd_code find_ranks(struct lowering *l, struct bytes graph, const struct
     while (!code && onnx_next(&graph, &f, "a graph", &code, l->err)) {
         if (f.number != GRAPH_INPUT && f.number != GRAPH_OUTPUT && f.number != GRAPH_VALUE) continue;
         code = onnx_port_read(f.span, &p, l->err);
-        if (!code && p.port.rank >= 0 && !onnx_names_find(&l->ranks, s->id, p.name))
-            code = onnx_names_add(&l->ranks, s->id, p.name, p.port.rank, bytes_of(NULL, 0), l->err);
+        if (!code && p.port.rank >= 0 && !names_find(&l->ranks, s->id, p.name))
+            code = names_add(&l->ranks, s->id, p.name, p.port.rank, bytes_of(NULL, 0), l->err);
     }
     return code;
 }
@@ -188,7 +188,7 @@ rnnd_code lower_graph(struct lowering *l, struct bytes graph, struct onnx_scope 
 
 /* ---- values ---- */
 
-static rnnd_code wake_tensor(struct lowering *l, const struct onnx_scope *s, struct onnx_name *slot, int *out)
+static rnnd_code wake_tensor(struct lowering *l, const struct onnx_scope *s, struct name *slot, int *out)
 {
     struct arena scratch;
     struct checkpoint_tensor t;
@@ -212,7 +212,7 @@ static rnnd_code wake_tensor(struct lowering *l, const struct onnx_scope *s, str
 rnnd_code lower_value(struct lowering *l, const struct onnx_scope *s, struct bytes name, const char *reader, int *out)
 {
     for (const struct onnx_scope *at = s; at; at = at->parent) {
-        struct onnx_name *slot = onnx_names_find(&l->names, at->id, name);
+        struct name *slot = names_find(&l->names, at->id, name);
         if (!slot) continue;
         *out = slot->value;
         return slot->value >= 0 ? RNND_OK : wake_tensor(l, at, slot, out);
@@ -240,7 +240,7 @@ rnnd_code onnx_lower(struct checkpoint *ck, const struct json *config, struct gr
     rnnd_code code = lower_graph(&l, m->graph, &main_scope);
     if (!code && g->output_count == 0) code = fail(l.err, RNND_CORRUPT, "the graph has no outputs");
     if (!code) code = onnx_network(&l, arena, net);
-    onnx_names_free(&l.names);
-    onnx_names_free(&l.ranks);
+    names_free(&l.names);
+    names_free(&l.ranks);
     return code;
 }

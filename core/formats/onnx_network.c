@@ -144,7 +144,7 @@ static rnnd_code find_taps(struct lowering *l, struct arena *arena, struct tap *
     const struct graph *g = l->g;
     rnnd_code code = RNND_OK;
     for (size_t i = 0; i < l->names.cap && !code; i++) {
-        const struct onnx_name *n = &l->names.slots[i];
+        const struct name *n = &l->names.slots[i];
         struct proto_field f = {.wire = PROTO_SPAN, .span = n->name};
         if (n->scope != 1 || n->value < 0 || g->values[n->value].is_constant) continue;
         bool end = false;

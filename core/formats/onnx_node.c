@@ -211,6 +211,6 @@ rnnd_code onnx_port_read(struct bytes b, struct onnx_port *out, rnnd_error *err)
     }
     if (!code) code = read_type(type, out, err);
     if (!code && onnx_stored(out->type, &stored))
-        out->port.dtype = onnx_dtype(stored);
+        out->port.dtype = stored_dtype(stored);
     return code;
 }

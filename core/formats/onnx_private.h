@@ -3,10 +3,10 @@
 #define RNND_ONNX_PRIVATE_H
 
 #include "core/base/bytes.h"
+#include "core/formats/names.h"
 #include "core/formats/onnx.h"
 #include "core/formats/proto.h"
 
-#define ONNX_MAX_VALUES ((size_t)1 << 16)
 #define ONNX_MAX_LIST ((size_t)1 << 16) /* numbers in one attribute */
 #define ONNX_MAX_PORTS 4096             /* inputs or outputs of one node */
 #define ONNX_MAX_ATTRIBUTES 64
@@ -51,7 +51,6 @@ rnnd_code onnx_tensor_data(struct onnx_tensor *out, struct arena *arena, rnnd_er
 /* A type of TensorProto as ours; false where there is none. */
 bool onnx_stored(int64_t type, enum stored *out);
 const char *onnx_type_name(int64_t type);
-enum dtype onnx_dtype(enum stored stored); /* what it becomes in a graph */
 
 /* Reads the data of external tensors, whose `t` stands in the checkpoint at index[i]; files lie beside `path`. */
 rnnd_code onnx_read_external(struct checkpoint *ck, const struct onnx_tensor *list, const size_t *index, size_t count,
@@ -92,16 +91,6 @@ rnnd_code onnx_port_read(struct bytes span, struct onnx_port *out, rnnd_error *e
 /* The order in which the nodes of a graph can run, as numbers into `nodes`; CORRUPT where they need each other. */
 rnnd_code onnx_order(const struct bytes *nodes, size_t count, size_t *order, rnnd_error *err);
 
-/* ---- names of values, by scope ---- */
-struct onnx_name { uint32_t scope; struct bytes name; int value; struct bytes tensor; };
-struct onnx_names { struct onnx_name *slots; size_t count, cap; };
-/* The slot of the name, or NULL. */
-struct onnx_name *onnx_names_find(const struct onnx_names *t, uint32_t scope, struct bytes name);
-/* Adds one that is not there yet. */
-rnnd_code onnx_names_add(struct onnx_names *t, uint32_t scope, struct bytes name, int value, struct bytes tensor,
-                         rnnd_error *err);
-void onnx_names_free(struct onnx_names *t);
-
 /* ---- lowering ---- */
 struct onnx_scope {
     const struct onnx_scope *parent; /* NULL: the main graph, or a function */
@@ -115,7 +104,7 @@ struct lowering {
     struct checkpoint *ck;
     const struct onnx_model *model;
     struct graph *g;
-    struct onnx_names names, ranks; /* ranks: declared ones, for opsets below 13 */
+    struct names names, ranks; /* ranks: declared ones, for opsets below 13 */
     uint32_t scopes;
     size_t constant_bytes, constant_limit, node_count;
     size_t work; /* bytes of graphs and functions walked through: functions that call functions unfold */

@@ -47,13 +47,6 @@ bool onnx_stored(int64_t type, enum stored *out)
     return true;
 }
 
-enum dtype onnx_dtype(enum stored stored)
-{
-    if (stored == STORED_BOOL) return DTYPE_BOOL;
-    bool floats = stored == STORED_F32 || stored == STORED_F64 || stored == STORED_F16 || stored == STORED_BF16;
-    return floats ? DTYPE_F32 : DTYPE_I64;
-}
-
 const char *onnx_type_name(int64_t type)
 {
     return type < 0 || type >= TYPE_COUNT ? "an unknown type" : types[type].name;

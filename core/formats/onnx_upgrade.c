@@ -155,8 +155,8 @@ static rnnd_code up_softmax(struct lowering *l, const struct onnx_scope *s, stru
     if (s->opset >= 13 || d->input_count != 1) return RNND_OK;
     struct onnx_node *n = d->node;
     const struct onnx_attribute *a = onnx_attribute(n, "axis");
-    const struct onnx_name *rank = onnx_names_find(&l->ranks, s->id, n->inputs[0]);
-    if (!rank && n->output_count) rank = onnx_names_find(&l->ranks, s->id, n->outputs[0]);
+    const struct name *rank = names_find(&l->ranks, s->id, n->inputs[0]);
+    if (!rank && n->output_count) rank = names_find(&l->ranks, s->id, n->outputs[0]);
     int64_t axis = a ? a->i : 1;
     bool last = axis == -1 || (rank && axis == rank->value - 1);
     drop(d, "axis");

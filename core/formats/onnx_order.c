@@ -1,4 +1,4 @@
-/* onnx_names.c -- the names of values by scope, and the order in which nodes can run. */
+/* onnx_order.c -- the order in which the nodes of an ONNX graph can run. */
 #include <string.h>
 
 #include "core/base/error.h"
@@ -6,69 +6,16 @@
 
 #define MAX_EDGES ((size_t)1 << 20)
 
-/* Salted with the place of the table's owner, so that no file can be made of names that all meet in one slot. */
-static size_t hash_name(const struct onnx_names *t, uint32_t scope, struct bytes name)
-{
-    uint64_t h = 0xcbf29ce484222325u ^ (uintptr_t)t ^ (uint64_t)scope << 32;
-    for (size_t i = 0; i < name.size; i++)
-        h = (h ^ name.data[i]) * 0x100000001b3u;
-    return (size_t)(h ^ h >> 29);
-}
-
-static struct onnx_name *slot_of(const struct onnx_names *t, uint32_t scope, struct bytes name)
-{
-    size_t i = hash_name(t, scope, name) & (t->cap - 1);
-    while (t->slots[i].scope && !(t->slots[i].scope == scope && onnx_same(t->slots[i].name, name)))
-        i = (i + 1) & (t->cap - 1);
-    return &t->slots[i];
-}
-
-struct onnx_name *onnx_names_find(const struct onnx_names *t, uint32_t scope, struct bytes name)
-{
-    struct onnx_name *slot = t->cap ? slot_of(t, scope, name) : NULL;
-    return slot && slot->scope ? slot : NULL;
-}
-
-rnnd_code onnx_names_add(struct onnx_names *t, uint32_t scope, struct bytes name, int value, struct bytes tensor,
-                         rnnd_error *err)
-{
-    if (t->count == ONNX_MAX_VALUES)
-        return fail(err, RNND_TOO_LARGE, "the model has more than %zu values", ONNX_MAX_VALUES);
-    if (t->count * 2 >= t->cap) {
-        struct onnx_names old = *t;
-        t->cap = old.cap ? old.cap * 2 : 64;
-        t->slots = mem_alloc(t->cap, sizeof *t->slots);
-        if (!t->slots) {
-            *t = old;
-            return fail_memory(err, old.cap * 2 * sizeof *t->slots);
-        }
-        for (size_t i = 0; i < old.cap; i++)
-            if (old.slots[i].scope) *slot_of(t, old.slots[i].scope, old.slots[i].name) = old.slots[i];
-        mem_free(old.slots);
-    }
-    *slot_of(t, scope, name) = (struct onnx_name){scope, name, value, tensor};
-    t->count++;
-    return RNND_OK;
-}
-
-void onnx_names_free(struct onnx_names *t)
-{
-    mem_free(t->slots);
-    *t = (struct onnx_names){0};
-}
-
-/* ---- order ---- */
-
 struct order {
-    struct onnx_names made; /* name -> number of the node that makes it */
-    size_t node;            /* the one whose reads are being looked at */
+    struct names made; /* name -> number of the node that makes it */
+    size_t node;       /* the one whose reads are being looked at */
     bool sorted;
     size_t *edges, count, cap; /* pairs: maker, reader */
 };
 
 static rnnd_code look_at(struct order *o, struct bytes name, rnnd_error *err)
 {
-    const struct onnx_name *made = onnx_names_find(&o->made, 1, name);
+    const struct name *made = names_find(&o->made, 1, name);
     if (!made || name.size == 0) return RNND_OK;
     if ((size_t)made->value >= o->node) o->sorted = false;
     if (o->count + 2 > o->cap) {
@@ -116,10 +63,10 @@ static rnnd_code find_made(struct order *o, struct bytes node, int number, rnnd_
     rnnd_code code = RNND_OK;
     while (!code && onnx_next(&node, &f, "a node", &code, err)) {
         if (f.number != 2 || f.span.size == 0) continue;
-        if (onnx_names_find(&o->made, 1, f.span))
+        if (names_find(&o->made, 1, f.span))
             return fail(err, RNND_CORRUPT, "two nodes make the value \"%.*s\"",
                         (int)(f.span.size < 80 ? f.span.size : 80), (const char *)f.span.data);
-        code = onnx_names_add(&o->made, 1, f.span, number, bytes_of(NULL, 0), err);
+        code = names_add(&o->made, 1, f.span, number, bytes_of(NULL, 0), err);
     }
     return code;
 }
@@ -162,7 +109,7 @@ rnnd_code onnx_order(const struct bytes *nodes, size_t count, size_t *order, rnn
     for (size_t i = 0; i < count; i++)
         order[i] = i;
     if (!code && !o.sorted) code = sort_nodes(&o, count, order, err);
-    onnx_names_free(&o.made);
+    names_free(&o.made);
     mem_free(o.edges);
     return code;
 }
