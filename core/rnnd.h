@@ -266,7 +266,7 @@ typedef struct rnnd_sampling { /* RNND_SAMPLING_DEFAULTS below */
 
 typedef struct rnnd_generate_params {
     const int32_t *prompt;   /* ids fed before the first sample, borrowed during open */
-    size_t prompt_count;     /* 0 only where the state already holds a last output */
+    size_t prompt_count;     /* 0 only where the state already holds a last output, or the model has a "begin" */
     int64_t max_tokens;      /* -1 = until stopped */
     int64_t min_bytes;       /* stop strings and turn ends are not honoured before */
     const char *const *stop; /* strings, across token borders; not part of the text */

@@ -67,6 +67,8 @@ struct text_config {
     int32_t unknown;             /* id for a symbol outside, or -1 = refuse (words: leave it out) */
     bool probabilities;          /* the network's outputs are these, not logits */
     bool has_padding; int32_t padding; /* this id is never drawn */
+    bool has_begin; int32_t begin; /* fed before a text in a state that has heard nothing */
+    bool has_end; int32_t end;   /* a text is over where this is drawn */
     bool lower;                  /* words, chars: texts are put in lower case first */
     const char *filters, *split; /* words: characters that separate words as `split` does, one character */
     bool char_level;             /* the vocabulary says that it is of characters */

@@ -85,7 +85,8 @@ static rnnd_code read_vocabulary(const struct options *o, struct arena *arena, s
 rnnd_code config_read_text(const struct json *j, struct arena *arena, struct text_config *out, rnnd_error *err)
 {
     static const char *const known[] = {"tokenizer", "symbols",   "unknown", "chat",    "vocabulary", "outputs",
-                                        "padding",   "num_words", "lower",   "filters", "split",      NULL};
+                                        "padding",   "num_words", "lower",   "filters", "split",      "begin",
+                                        "end",       NULL};
     static const char *const tokenizers[] = {"bytes", "chars", "words", "bpe", NULL};
     static const char *const outputs[] = {"logits", "probabilities", NULL};
     struct options o = {j, "text"};
@@ -107,23 +108,24 @@ rnnd_code config_read_text(const struct json *j, struct arena *arena, struct tex
     return code || !chat || json_is_null(chat) ? code : read_chat(chat, arena, out, err);
 }
 
-static rnnd_code read_unknown(const struct options *o, struct arena *arena, struct text_config *out, rnnd_error *err)
+/* A symbol, or its id below `ids`; *out stays where the key is absent. */
+static rnnd_code read_symbol(const struct options *o, const char *key, size_t ids, struct arena *arena,
+                             const struct text_config *c, int32_t *out, rnnd_error *err)
 {
-    const struct json *j = json_get(o->object, "unknown");
-    const char *unknown;
+    const char *symbol;
     int64_t id;
-    if (json_whole(j, 0, (int64_t)out->symbol_count - 1, &id)) {
-        out->unknown = (int32_t)id;
+    if (json_whole(json_get(o->object, key), 0, (int64_t)ids - 1, &id)) {
+        *out = (int32_t)id;
         return RNND_OK;
     }
-    rnnd_code code = option_string(o, "unknown", NULL, arena, &unknown, err);
-    if (code || !unknown) return code;
-    out->unknown = -1;
-    for (size_t i = 0; i < out->symbol_count; i++)
-        if (out->unknown < 0 && out->symbols[i] && strcmp(out->symbols[i], unknown) == 0) out->unknown = (int32_t)i;
-    if (out->unknown >= 0) return RNND_OK;
-    return fail_at(err, RNND_MISMATCH, "unknown", "text: \"unknown\" must be one of the symbols, found \"%.40s\"",
-                   unknown);
+    rnnd_code code = option_string(o, key, NULL, arena, &symbol, err);
+    if (code || !symbol) return code;
+    for (size_t i = 0; i < c->symbol_count; i++)
+        if (c->symbols[i] && strcmp(c->symbols[i], symbol) == 0) {
+            *out = (int32_t)i;
+            return RNND_OK;
+        }
+    return fail_at(err, RNND_MISMATCH, key, "text: \"%s\" must be one of the symbols, found \"%.40s\"", key, symbol);
 }
 
 static rnnd_code check_kind(const struct text_config *c, rnnd_error *err)
@@ -145,6 +147,7 @@ rnnd_code config_end_text(const struct json *j, struct arena *arena, struct text
 {
     struct options o = {j, "text"};
     int64_t padding = -1;
+    int32_t begin = -1, end = -1;
     size_t words;
     rnnd_code code = check_kind(out, err);
     if (!code && out->bpe && json_get(j, "num_words"))
@@ -156,10 +159,16 @@ rnnd_code config_end_text(const struct json *j, struct arena *arena, struct text
     if (code) return code;
     if (words < out->symbol_count) out->symbol_count = words;
     size_t most = out->symbol_count ? out->symbol_count : 256;
-    code = read_unknown(&o, arena, out, err);
+    code = read_symbol(&o, "unknown", out->symbol_count, arena, out, &out->unknown, err);
+    if (!code) code = read_symbol(&o, "begin", most, arena, out, &begin, err);
+    if (!code) code = read_symbol(&o, "end", most, arena, out, &end, err);
     if (!code) code = option_whole(&o, "padding", 0, (int64_t)most - 1, -1, &padding, err);
     out->has_padding = padding >= 0;
     out->padding = (int32_t)padding;
+    out->has_begin = begin >= 0;
+    out->begin = begin;
+    out->has_end = end >= 0;
+    out->end = end;
     return code;
 }
 

@@ -6,7 +6,8 @@
  * (feed_stop). Hence the finish shows when nothing is left to feed, and the text is complete one step before that.
  *
  * The first row of logits comes from the state, where it has one: so a generation needs no prompt, and the first token
- * of a prompt has a log-probability. */
+ * of a prompt has a log-probability. A model with a token that begins every text has it fed first where the state has
+ * heard nothing; with one that ends every text, that is no part of it. */
 #include <string.h>
 
 #include "core/base/error.h"
@@ -40,7 +41,7 @@ struct rnnd_generation {
 static rnnd_code check_params(const struct rnnd_model *m, const rnnd_generate_params *p, const struct text_state *state,
                               rnnd_error *err)
 {
-    if (p->prompt_count == 0 && !state->has_last)
+    if (p->prompt_count == 0 && !state->has_last && !m->config.texts.has_begin)
         return fail_at(err, RNND_INVALID, "prompt", "the prompt is empty and the state has heard nothing yet; "
                                                     "wanted at least one token");
     for (size_t i = 0; i < p->prompt_count; i++)
@@ -153,7 +154,12 @@ static void sample(struct rnnd_generation *g, const float *logits)
     g->sampled++;
     g->next = id;
     g->has_next = true;
-    if (put_out(g, id, false, logits, true)) {
+    const struct text_config *texts = &g->model->config.texts;
+    if (texts->has_end && id == texts->end) {
+        g->outcome = RNND_STOP;
+        g->has_next = g->params.feed_stop;
+        spool_close(&g->spool);
+    } else if (put_out(g, id, false, logits, true)) {
         g->outcome = RNND_STOP;
         g->has_next = g->params.feed_stop;
     } else if (g->params.max_tokens >= 0 && g->sampled >= (uint64_t)g->params.max_tokens) {
@@ -187,13 +193,24 @@ static void advance(struct rnnd_generation *g, const float *logits)
     }
 }
 
+/* Whether the token that begins a text has to come first. */
+static bool begins(const struct rnnd_generation *g)
+{
+    const struct text_config *texts = &g->model->config.texts;
+    return texts->has_begin && !g->state->has_last && (g->params.prompt_count == 0 || g->prompt[0] != texts->begin);
+}
+
 bool rnnd_generation_input(rnnd_generation *g, float *row)
 {
     if (!g->started) {
         g->started = true;
         if (g->params.sampling.seeded)
             text_seed(g->state, g->params.sampling.seed);
-        advance(g, g->state->has_last ? g->state->last : NULL);
+        g->has_next = begins(g);
+        if (g->has_next)
+            g->next = g->model->config.texts.begin;
+        else
+            advance(g, g->state->has_last ? g->state->last : NULL);
     }
     if (g->has_next)
         row[0] = (float)g->next;

@@ -141,7 +141,8 @@ static void text_tasks(void **unused)
     static const char good[] =
         "{\"format\":1,\"task\":\"text\",\"layers\":[],\"text\":{\"tokenizer\":\"chars\",\"symbols\":[\"a\","
         "\"\xc3\xa9\",\"?\"],"
-        "\"unknown\":\"?\",\"chat\":{\"user\":{\"prefix\":\"U:\",\"suffix\":\"\\n\"},\"assistant\":{\"prefix\":\"A:\"},"
+        "\"unknown\":\"?\",\"begin\":\"a\",\"end\":1,"
+        "\"chat\":{\"user\":{\"prefix\":\"U:\",\"suffix\":\"\\n\"},\"assistant\":{\"prefix\":\"A:\"},"
         "\"system\":{\"suffix\":\"\\n\\n\"},\"opening\":\"O\",\"stop\":[\"U:\",\"\\n\\n\"],\"min_bytes\":24}}}";
     if (parse(good, &a, &c, &err)) fail_msg("%s", err.message);
     assert_int_equal(c.task, RNND_TEXT);
@@ -149,6 +150,7 @@ static void text_tasks(void **unused)
     assert_int_equal(c.texts.symbol_count, 3);
     assert_string_equal(c.texts.symbols[1], "\xc3\xa9");
     assert_int_equal(c.texts.unknown, 2);
+    assert_true(c.texts.has_begin && c.texts.begin == 0 && c.texts.has_end && c.texts.end == 1);
     assert_true(c.texts.chat);
     assert_string_equal(c.texts.user_prefix, "U:");
     assert_string_equal(c.texts.assistant_suffix, "");
@@ -164,6 +166,9 @@ static void text_tasks(void **unused)
         {"{\"tokenizer\":\"bytes\",\"symbols\":[\"a\"]}", "symbols"},
         {"{\"tokenizer\":\"chars\",\"symbols\":[\"a\",5]}", "symbols"},
         {"{\"tokenizer\":\"chars\",\"symbols\":[\"a\"],\"unknown\":\"b\"}", "unknown"},
+        {"{\"tokenizer\":\"chars\",\"symbols\":[\"a\"],\"begin\":\"b\"}", "begin"},
+        {"{\"tokenizer\":\"chars\",\"symbols\":[\"a\"],\"end\":1}", "end"},
+        {"{\"tokenizer\":\"bytes\",\"unknown\":3}", "unknown"},
         {"{\"tokenizer\":\"bytes\",\"chat\":{\"users\":{}}}", "users"},
         {"{\"tokenizer\":\"bytes\",\"chat\":{\"user\":{\"pre\":\"x\"}}}", "pre"},
         {"{\"tokenizer\":\"bytes\",\"chat\":{\"system\":{\"prefix\":\"x\"}}}", "system"},

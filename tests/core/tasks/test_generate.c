@@ -419,6 +419,56 @@ static void chars_speak_in_symbols(void **unused)
     fake_text_close(&f);
 }
 
+/* "^" begins every text, "$" ends it: neither is part of it. */
+static void texts_begin_and_end(void **unused)
+{
+    (void)unused;
+    struct fake_text f;
+    struct result r;
+    struct text_config texts = byte_texts;
+    texts.has_begin = texts.has_end = true;
+    texts.begin = '^', texts.end = '$';
+    fake_text_open(&f, &texts);
+    rnnd_generate_params p = params(hi, 2, 100);
+    p.sampling.temperature = 0;
+    p.sampling.logprobs = 0;
+    p.echo = p.score_prompt = true;
+    f.script = "?yz$qr"; /* the skipped rows count from the prompt: one is for what begins it */
+    run(&f, &p, &r);
+    assert_string_equal(r.text, "hiyz");
+    assert_int_equal(r.finish, RNND_STOP);
+    assert_int_equal(r.sampled, 3);
+    assert_int_equal(r.fed, 1 + 2 + 2);
+    assert_int_equal(f.last_fed[0], '^');
+    assert_int_equal(f.last_fed[4], 'z');
+    assert_int_equal(r.token_count, 4);
+    assert_true(r.tokens[0].has_logprob && r.tokens[0].from_prompt); /* something stood before it */
+
+    p.feed_stop = true; /* a state that has heard something begins no text; the end is fed on request */
+    p.echo = false;
+    f.script = "x$";
+    run(&f, &p, &r);
+    assert_string_equal(r.text, "x");
+    assert_int_equal(f.last_fed[0], 'h');
+    assert_int_equal(r.fed, 2 + 2);
+    assert_int_equal(f.last_fed[3], '$');
+
+    fake_text_reset(&f); /* who begins it himself is believed */
+    p = params((const int32_t[]){'^', 'a'}, 2, 1);
+    run(&f, &p, &r);
+    assert_int_equal(r.fed, 3);
+    assert_int_equal(f.last_fed[1], 'a');
+
+    fake_text_reset(&f); /* no prompt at all */
+    p = params(NULL, 0, 2);
+    p.sampling.temperature = 0;
+    f.script = "ab";
+    run(&f, &p, &r);
+    assert_string_equal(r.text, "ab");
+    assert_int_equal(f.last_fed[0], '^');
+    fake_text_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,6 +477,7 @@ int main(void)
         cmocka_unit_test(logprobs_are_the_models_own),    cmocka_unit_test(two_requests_equal_one),
         cmocka_unit_test(seeds_decide),                   cmocka_unit_test(refusals_leave_the_state_alone),
         cmocka_unit_test(stepping_does_not_allocate),     cmocka_unit_test(chars_speak_in_symbols),
+        cmocka_unit_test(texts_begin_and_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
