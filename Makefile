@@ -162,7 +162,8 @@ conformance: packages
 	@if [ -d '$(CASES)' ]; then $(B)/conformance '$(CASES)' '$(CONFIGS)'; \
 	else echo 'skipped: there is no folder $(CASES)'; echo '0 passed, 0 failed, 1 skipped'; fi
 
-$(B)/conformance: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/conformance/*.c)) $(B)/libcli.a $(B)/libcore.a
+$(B)/conformance: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/conformance/*.c)) $(B)/libtest.a $(B)/libcli.a \
+    $(B)/libcore.a
 	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(CORE_LIBS)
 
 fuzz: fuzz-packages

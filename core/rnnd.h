@@ -111,6 +111,7 @@ typedef struct rnnd_info {
     rnnd_task task;
     rnnd_mode mode;
     size_t window;           /* sliding: inputs kept; 0 in carry mode */
+    bool pad_zeros;          /* sliding: a window not yet full has zeros before its first input; else it is shorter */
     bool output_last;        /* a window answers its last step only */
     bool streamable;         /* sessions can step it */
     const char *not_streamable; /* why not, or "" */

@@ -108,7 +108,8 @@ static void print_people(const rnnd_info *m)
     if (!m->streamable)
         printf("%-13s windows only: %s\n", "mode", m->not_streamable);
     else if (m->mode == RNND_SLIDING)
-        printf("%-13s sliding: a step answers for the last %zu inputs\n", "mode", m->window);
+        printf("%-13s sliding: a step answers for the last %zu inputs%s\n", "mode", m->window,
+               m->pad_zeros ? ", before the first of them zeros" : "");
     else
         printf("%-13s carry: a step advances the state\n", "mode");
     if (m->output_last)
@@ -196,8 +197,9 @@ static void print_json(const rnnd_info *m)
     json_string("side_file", m->side_file);
     printf("  \"parameters\": %llu,\n", (unsigned long long)m->parameters);
     printf("  \"weight_bytes\": %zu,\n  \"state_bytes\": %zu,\n", m->weight_bytes, m->state_bytes);
-    printf("  \"window\": %zu,\n  \"output_last\": %s,\n  \"streamable\": %s,\n", m->window,
-           m->output_last ? "true" : "false", m->streamable ? "true" : "false");
+    printf("  \"window\": %zu,\n  \"pad\": \"%s\",\n", m->window, m->pad_zeros ? "zeros" : "none");
+    printf("  \"output_last\": %s,\n  \"streamable\": %s,\n", m->output_last ? "true" : "false",
+           m->streamable ? "true" : "false");
     printf("  \"metrics\": %s,\n  \"config\": %s\n}\n", m->metrics[0] ? m->metrics : "{}",
            m->config && m->config[0] ? m->config : "{}");
 }

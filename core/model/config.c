@@ -32,7 +32,7 @@ static rnnd_code read_form(const struct options *o, bool own_network, struct con
     if (!code) code = option_choice(o, "task", tasks, 0, &task, err);
     if (!code) code = option_choice(o, "mode", modes, 0, &mode, err);
     if (!code) code = option_choice(o, "output", outputs, 0, &output, err);
-    if (!code) code = option_choice(o, "pad", pads, 0, &pad, err);
+    if (!code) code = option_choice(o, "pad", pads, own_network, &pad, err);
     if (!code && pad && !mode && !own_network)
         code = fail_at(err, RNND_MISMATCH, "pad", "configuration: \"pad\" belongs to the mode sliding");
     if (code) return code;

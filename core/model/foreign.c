@@ -294,6 +294,11 @@ static rnnd_code choose_mode(struct foreign *f, size_t steps, rnnd_error *err)
     if (c->mode == RNND_SLIDING && g->tensors && f->m->network.window && c->window != f->m->network.window)
         return fail_at(err, RNND_MISMATCH, "window", "configuration: the file fixes windows to %zu steps, found %zu",
                        f->m->network.window, c->window);
+    if (c->mode == RNND_SLIDING && g->tensors && f->m->network.window && !c->pad_zeros)
+        return fail_at(err, RNND_MISMATCH, "pad",
+                       "configuration: the file fixes windows to %zu steps and none is shorter, so \"pad\" must be "
+                       "\"zeros\"",
+                       f->m->network.window);
     return RNND_OK;
 }
 
@@ -311,15 +316,10 @@ static rnnd_code keep_graph(struct foreign *f, size_t file_bytes, rnnd_error *er
     else
         f->found.batch_first = true;
     bool done = !code && f->found.done;
-    if (done) {
-        graph_free(&f->graph);
-        m->graph = to;
-    } else {
-        graph_free(&to);
-        m->graph = f->graph;
-    }
+    if (!code) code = name_taps(f, done ? map : NULL, ports, err); /* while the lowered graph holds the names */
+    graph_free(done ? &f->graph : &to);
+    m->graph = done ? to : f->graph;
     graph_init(&f->graph, m->kernels);
-    if (!code) code = name_taps(f, done ? map : NULL, ports, err);
     if (!code) code = graph_compile(&m->graph, err);
     if (!code && !done) code = foreign_find_ends(m, &m->graph, f->found.batch_first, file_bytes, &steps, err);
     if (!code) code = describe_ports(f, err);

@@ -133,6 +133,7 @@ static rnnd_code describe(struct rnnd_model *m, const char *name, rnnd_error *er
     info->task = c->task;
     info->mode = c->mode;
     info->window = c->window;
+    info->pad_zeros = c->mode == RNND_SLIDING && c->pad_zeros;
     info->output_last = c->output_last;
     info->inputs = m->network.inputs;
     info->input_count = m->network.input_count;

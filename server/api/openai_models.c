@@ -65,6 +65,8 @@ static void put_facts(struct json_out *o, const struct model *m)
         put_ports(o, "output_ports", info->outputs, info->output_count);
         json_put_key(o, "window");
         json_put_int(o, (int64_t)info->window);
+        json_put_key(o, "pad");
+        json_put_text(o, info->pad_zeros ? "zeros" : "none");
         json_put_key(o, "output_last");
         json_put_bool(o, info->output_last);
     }

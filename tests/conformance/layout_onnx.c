@@ -21,7 +21,7 @@ static bool read_set(const char *folder, const char *kind, struct bundle *out, s
 }
 
 static void compare_set(struct subject *m, const struct names *order, struct bundle *in, struct bundle *out,
-                        struct verdict *v)
+                        struct verdict *v, struct stream_result *r)
 {
     rnnd_tensor inputs[MOST_ARRAYS];
     rnnd_error err;
@@ -39,9 +39,11 @@ static void compare_set(struct subject *m, const struct names *order, struct bun
         if (subject_output(m, out->items[i].name, i, &out->items[i].array, &got, v))
             verdict_compare(v, &got, &out->items[i].array, label);
     }
+    if (r->kind != STREAM_WRONG) /* sets before this one */
+        stream_run(m, inputs, in->count, true, r);
 }
 
-static void run_set(const char *model, const char *folder, struct verdict *v)
+static void run_set(const char *model, const char *folder, struct verdict *v, struct stream_result *r)
 {
     static struct bundle in, out; /* large; cases run one after another */
     static struct names order;
@@ -49,7 +51,7 @@ static void run_set(const char *model, const char *folder, struct verdict *v)
     onnx_inputs(model, &order);
     if (read_set(folder, "input", &in, v) && read_set(folder, "output", &out, v)) {
         if (subject_open(&m, model, NULL, v))
-            compare_set(&m, &order, &in, &out, v);
+            compare_set(&m, &order, &in, &out, v, r);
         subject_close(&m);
     }
     bundle_free(&in);
@@ -60,6 +62,7 @@ bool onnx_folder(struct suite *s, const char *folder)
 {
     char model[PATH_BYTES], set[PATH_BYTES];
     struct verdict v = {0};
+    struct stream_result r = {.kind = STREAM_NEITHER};
     size_t count, sets = 0;
     if (!path_join(model, folder, "model.onnx") || !file_exists(model))
         return false;
@@ -67,12 +70,13 @@ bool onnx_folder(struct suite *s, const char *folder)
     for (size_t i = 0; i < count; i++)
         if (strncmp(names[i], "test_data_set_", 14) == 0 && path_join(set, folder, names[i])) {
             sets++;
-            run_set(model, set, &v);
+            run_set(model, set, &v, &r);
         }
     folder_list_free(names, count);
-    if (sets)
+    if (sets) {
         verdict_close(s, suite_name(s, folder), &v);
-    else
+        stream_close(s, suite_name(s, folder), &r);
+    } else
         suite_skip(s, suite_name(s, folder), "no test_data_set_0 beside model.onnx");
     return true;
 }

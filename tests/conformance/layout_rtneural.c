@@ -33,13 +33,16 @@ static void compare_steps(struct subject *m, const struct array *x, const struct
     array_free(&got);
 }
 
-static void compare(struct subject *m, struct array *x, const struct array *want, struct verdict *v)
+static void compare(struct subject *m, struct array *x, const struct array *want, struct verdict *v,
+                    struct stream_result *r)
 {
     const rnnd_info *info = rnnd_model_info(m->model);
     rnnd_error err;
     struct array got;
     if (info->output_last && info->streamable && info->mode == RNND_CARRY && want->dim[0] == x->dim[0]) {
+        rnnd_tensor rows = tensor_of(NULL, x);
         compare_steps(m, x, want, v);
+        stream_run(m, &rows, 1, false, r);
         return;
     }
     *x = (struct array){.rank = 3, .dim = {1, x->dim[0], x->dim[1]}, .data = x->data};
@@ -48,12 +51,14 @@ static void compare(struct subject *m, struct array *x, const struct array *want
         verdict_fail(v, "%s", err.message);
     else if (subject_output(m, NULL, 0, want, &got, v))
         verdict_compare(v, &got, want, "y");
+    stream_run(m, &input, 1, true, r);
 }
 
 static void run_file(struct suite *s, const char *folder, const char *stem)
 {
     char model[PATH_BYTES], path[PATH_BYTES], file[300];
     struct verdict v = {0};
+    struct stream_result r = {.kind = STREAM_NEITHER};
     struct array x = {0}, y = {0};
     struct subject m;
     rnnd_error err;
@@ -73,10 +78,11 @@ static void run_file(struct suite *s, const char *folder, const char *stem)
         verdict_fail(&v, "%s", err.message);
     } else {
         if (subject_open(&m, model, NULL, &v))
-            compare(&m, &x, &y, &v);
+            compare(&m, &x, &y, &v, &r);
         subject_close(&m);
     }
     verdict_close(s, suite_name(s, model), &v);
+    stream_close(s, suite_name(s, model), &r);
     array_free(&x);
     array_free(&y);
 }

@@ -91,15 +91,17 @@ static void run_session(struct suite *s, struct table_case *c, struct subject *m
 static void run_case(struct suite *s, struct table_case *c, const char *model, const char *config, const char *name)
 {
     struct verdict v = {0};
+    struct stream_result r = {.kind = STREAM_NEITHER};
     struct subject m;
     bool stream = strcmp(c->mode, "stream") == 0, open = subject_open(&m, model, config, &v);
     if (open && stream)
-        table_stream(c, &m, &v);
+        table_stream(c, &m, &v, &r);
     else if (open)
-        table_window(c, &m, &v);
+        table_window(c, &m, &v, &r);
     verdict_close(s, name, &v);
     if (open && stream)
         run_session(s, c, &m, name);
+    stream_close(s, name, &r);
     subject_close(&m);
 }
 

@@ -90,7 +90,7 @@ static void swap(struct bundle *io, const char *name)
     *a = other;
 }
 
-static void compare(struct subject *m, struct bundle *io, struct verdict *v)
+static void compare(struct subject *m, struct bundle *io, struct verdict *v, struct stream_result *r)
 {
     static const struct { const char *name, *output; } wanted[] = {
         {"y", NULL}, {"y_ref64", NULL}, {"hn", "hn"}, {"cn", "cn"}};
@@ -112,16 +112,19 @@ static void compare(struct subject *m, struct bundle *io, struct verdict *v)
         if (want && array_count(want) && subject_output(m, wanted[i].output, SIZE_MAX, want, &got, v))
             verdict_compare(v, &got, want, wanted[i].name);
     }
+    stream_run(m, inputs, count, true, r);
 }
 
 static void run_file(struct suite *s, const char *path, const char *config, struct bundle *io)
 {
     struct verdict v = {0};
+    struct stream_result r = {.kind = STREAM_NEITHER};
     struct subject m;
     if (subject_open(&m, path, config, &v))
-        compare(&m, io, &v);
+        compare(&m, io, &v, &r);
     subject_close(&m);
     verdict_close(s, suite_name(s, path), &v);
+    stream_close(s, suite_name(s, path), &r);
 }
 
 /* All files of one stem that end in .pt. */

@@ -6,6 +6,7 @@
 
 #include "core/cli/array.h"
 #include "core/rnnd.h"
+#include "tests/lib/stream.h"
 
 enum { PATH_BYTES = 4096, MOST_ARRAYS = 64 };
 
@@ -61,6 +62,21 @@ const char *subject_input(const struct subject *m, const char *name, size_t i);
 bool subject_output(struct subject *m, const char *name, size_t i, const struct array *want, struct array *out,
                     struct verdict *v); /* borrowed */
 rnnd_tensor tensor_of(const char *name, const struct array *a); /* borrowed */
+
+/* ---- streams (stream.c) ----------------------------------------------------------------------------------------- */
+
+struct stream_result {
+    enum stream_kind kind;
+    size_t steps;
+    bool whole; /* the call was held to windows too */
+    char why[512];
+};
+/* Sessions of the model against its windows, over rows cut from a case's inputs. `called`: the call has been run on
+ * these, and its answer is held to the windows' too, where one input is all there is. */
+void stream_run(struct subject *m, const rnnd_tensor *in, size_t count, bool called, struct stream_result *r);
+/* Prints the line of it behind that of the case, "NAME (carry)" or "NAME (sliding)", and counts it. Where the model
+ * has no sessions it says why and counts nothing; nothing at all of a case that could not be run. */
+void stream_close(struct suite *s, const char *name, const struct stream_result *r);
 
 /* ---- layouts: each runs what it knows in a folder; true: the folder is its own, nothing below is looked at ------ */
 

@@ -14,10 +14,10 @@ bool table_axes(const char *text, const char *name, char out[128]);
 /* The number of NAME=NUMBER in the notes, for inputs that no array gives. */
 bool table_number(const struct table_case *c, const char *name, long *out);
 
-/* Whole tensors at once. */
-void table_window(struct table_case *c, struct subject *m, struct verdict *v);
+/* Whole tensors at once, and sessions on the same. */
+void table_window(struct table_case *c, struct subject *m, struct verdict *v, struct stream_result *r);
 /* One row a step: the network called with its state outputs fed back into its state inputs. */
-void table_stream(struct table_case *c, struct subject *m, struct verdict *v);
+void table_stream(struct table_case *c, struct subject *m, struct verdict *v, struct stream_result *r);
 /* The same by sessions; false with a reason where the model has none or its rows are others. */
 bool table_session(struct table_case *c, struct subject *m, struct verdict *v, char reason[512]);
 

@@ -104,9 +104,10 @@ static bool feed_back(struct subject *m, struct stream *st, struct verdict *v)
     return true;
 }
 
-void table_stream(struct table_case *c, struct subject *m, struct verdict *v)
+void table_stream(struct table_case *c, struct subject *m, struct verdict *v, struct stream_result *r)
 {
     struct stream st = {.count = 0};
+    rnnd_tensor inputs[MOST_ARRAYS];
     if (c->in.count == 0 || c->out.count == 0)
         return;
     st.steps = c->in.items[0].array.dim[0];
@@ -119,6 +120,9 @@ void table_stream(struct table_case *c, struct subject *m, struct verdict *v)
     for (size_t i = 0; i < st.count; i++)
         if (st.states[i].output)
             free(st.states[i].array.raw);
+    for (size_t i = 0; i < c->in.count; i++)
+        inputs[i] = tensor_of(subject_input(m, c->in.items[i].name, i), &c->in.items[i].array);
+    stream_run(m, inputs, c->in.count, false, r);
 }
 
 /* ---- sessions -------------------------------------------------------------------------------------------------- */

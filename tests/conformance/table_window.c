@@ -65,7 +65,7 @@ static void compare(struct table_case *c, struct subject *m, enum way way, struc
     }
 }
 
-static void run(struct table_case *c, struct subject *m, enum way way, struct verdict *v)
+static void run(struct table_case *c, struct subject *m, enum way way, struct verdict *v, struct stream_result *r)
 {
     struct array arrays[MOST_ARRAYS] = {{0}};
     rnnd_tensor inputs[MOST_ARRAYS];
@@ -80,15 +80,17 @@ static void run(struct table_case *c, struct subject *m, enum way way, struct ve
         verdict_fail(v, "%s", err.message);
     else if (good)
         compare(c, m, way, v);
+    if (v->seen && !v->bad)
+        stream_run(m, inputs, c->in.count, true, r);
     for (size_t i = 0; i < c->in.count; i++)
         array_free(&arrays[i]);
 }
 
-void table_window(struct table_case *c, struct subject *m, struct verdict *v)
+void table_window(struct table_case *c, struct subject *m, struct verdict *v, struct stream_result *r)
 {
     for (int way = ORDERED; way < WAYS; way++) {
         struct verdict this = {.guessed = v->guessed};
-        run(c, m, (enum way)way, &this);
+        run(c, m, (enum way)way, &this, r);
         if (way == ORDERED || (this.seen && !this.bad) || (this.allowed > 0 && v->allowed <= 0))
             *v = this;
         if (this.seen && !this.bad)

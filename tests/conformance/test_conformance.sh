@@ -16,8 +16,15 @@ make --no-print-directory "$runner" >"$tmp/make" 2>&1 || cat "$tmp/make"
 timeout 60 "$runner" $cases >"$tmp/right"
 check "right answers pass" $?
 total=$(grep -c ' ok\( (guessed)\)\?$' "$tmp/right")
-grep -qx "$total passed, 0 failed, 2 skipped" "$tmp/right" && [ "$total" = 13 ]
+grep -qx "$total passed, 0 failed, 2 skipped" "$tmp/right" && [ "$total" = 22 ]
 check "every case is counted" $?
+streams=$(grep -c ' (\(carry\|sliding\)) .* steps.*, bit for bit  *ok$' "$tmp/right")
+[ "$streams" = 9 ] && [ "$(grep -c ' (stream) .* neither: ' "$tmp/right")" = 3 ]
+check "of every case, how its sessions were held to windows or why not" $?
+for case in 'json/rtneural/gru.json (carry)' 'table/last (carry)' 'table/ids (carry)'; do
+    grep -F "$case " "$tmp/right" | grep -q '600 steps and the call, bit for bit  *ok'
+    check "$case: steps, windows and the call" $?
+done
 for case in onnx/lstm onnx/lstm_late json/rtneural/gru.json table/last table/every table/ids table/step 'table/step (session)' \
     torch/lstm.pt torch/lstm.legacy.pt torch/lstm_bf.pt torch/gru_bi.pt torch/rnn.pt; do
     grep -F "$case " "$tmp/right" | grep -q 'max error .*allowed .* ok'
@@ -31,9 +38,10 @@ check "a model that nobody describes is skipped by name" $?
 timeout 60 "$runner" ${cases}_wrong >"$tmp/wrong"
 [ $? = 1 ]
 check "wrong answers: exit code 1" $?
-grep -qx "0 passed, $total failed, 2 skipped" "$tmp/wrong"
+grep -v '(carry)\|(sliding)\|(stream)' "$tmp/wrong" >"$tmp/answers" # a right model's sessions are right
+! grep -q ' ok' "$tmp/answers" && grep -q ", $((total - streams)) failed, 2 skipped$" "$tmp/wrong"
 check "every wrong answer fails" $?
-[ "$(grep -c 'FAILED.*: .* is .*, wanted ' "$tmp/wrong")" = "$total" ]
+[ "$(grep -c 'FAILED.*: .* is .*, wanted ' "$tmp/wrong")" = $((total - streams)) ]
 check "each says where and what was wanted" $?
 
 # side files from another folder, and cases given by that folder's name
@@ -45,6 +53,14 @@ check "without side files their cases are skipped" $?
 timeout 60 "$runner" "$tmp/table/" "$tmp/side" >"$tmp/out"
 grep -q '^every .* ok$' "$tmp/out"
 check "side files from CONFIGS, a model below the folder's own name" $?
+
+# a session that slides: as many steps as show a young and a full window
+sed 's/^{/{"mode": "sliding", "window": 6,/' "$tmp/side/last.rnnd.json" >"$tmp/sliding" && cp "$tmp/side/last.rnnd.json" "$tmp/kept"
+mv "$tmp/sliding" "$tmp/side/last.rnnd.json"
+timeout 60 "$runner" "$tmp/table/" "$tmp/side" >"$tmp/out"
+grep -q '^last (sliding) .* 17 steps and the call, bit for bit  *ok$' "$tmp/out"
+check "sliding sessions" $?
+mv "$tmp/kept" "$tmp/side/last.rnnd.json"
 
 # damage is a failed case, never the end of the runner
 head -c 300 $cases/torch/lstm.pt >"$tmp/table/last.pt"
