@@ -174,27 +174,27 @@ void cell_project(const struct cell *cell, size_t rows, const float *const *x, f
     cell->kernels->matmul(&cell->own->w_ih, rows, x, projected);
 }
 
-/* Floats of scratch per row of a step:
- *   LSTM with projection   h before it [padded hidden] | accumulator of it [packed_width(w_hr)]
- *   GRU, reset after       x part of n, in gates layout [3 * padded]
- *   GRU, reset before      r and z [2 * padded] | r h [padded] | h part of n [padded]
- *   else                   none */
-static size_t scratch_width(const struct cell *cell)
+void cell_start_rows(const struct cell *cell, size_t rows, const struct cell_rows *r, float *const *acc)
 {
-    size_t padded = cell_padded(cell);
+    size_t bytes = cell_projected_width(cell) * sizeof(float);
 
-    if (cell->kind == CELL_LSTM && cell->own->w_hr.w) return padded + packed_width(&cell->own->w_hr);
-    if (cell->kind == CELL_GRU) return cell->own->reset_before ? 4 * padded : 3 * padded;
-    return 0;
+    for (size_t i = 0; i < rows; i++) memcpy(acc[i], r->x ? cell->own->bias : r->projected[i], bytes);
+    if (r->x) cell->kernels->matmul(&cell->own->w_ih, rows, r->x, acc);
 }
 
 size_t cell_scratch_floats(const struct cell *cell, size_t rows)
 {
-    return (rows < CELL_CHUNK ? rows : CELL_CHUNK) * scratch_width(cell);
+    return (rows < CELL_CHUNK ? rows : CELL_CHUNK) * cell->own->type->scratch(cell);
 }
 
-void cell_step(const struct cell *cell, size_t rows, float *const *projected, const float *const *h,
-               const float *const *c, float *const *h_next, float *const *c_next, float *scratch)
+void cell_step(const struct cell *cell, size_t rows, const struct cell_rows *r, float *scratch)
 {
-    cell->own->type->step(cell, rows, projected, h, c, h_next, c_next, scratch);
+    bool has_c = cell->c_width != 0;
+
+    for (size_t i = 0; i < rows; i += CELL_CHUNK) {
+        struct cell_rows some = {.x = r->x ? r->x + i : NULL, .projected = r->x ? NULL : r->projected + i,
+                                 .h = r->h + i, .c = has_c ? r->c + i : NULL,
+                                 .h_next = r->h_next + i, .c_next = has_c ? r->c_next + i : NULL};
+        cell->own->type->step(cell, rows - i < CELL_CHUNK ? rows - i : CELL_CHUNK, &some, scratch);
+    }
 }

@@ -47,24 +47,28 @@ struct cell {
 rnnd_code cell_prepare(const struct cell_spec *spec, const struct kernels *kernels, struct cell **out, rnnd_error *err);
 void cell_free(struct cell *cell);
 
-/* Floats of scratch that cell_project needs per row, and cell_step needs per batch row (64-byte aligned memory). */
+/* Floats of a projected row, and of scratch that a step of so many rows needs (64-byte aligned memory). */
 size_t cell_projected_width(const struct cell *cell);
 size_t cell_scratch_floats(const struct cell *cell, size_t rows);
 
 /* The input part of any number of rows: projected[r] = bias + W_ih x[r], cell_projected_width floats each. */
 void cell_project(const struct cell *cell, size_t rows, const float *const *x, float *const *projected);
-/* One step of `rows` sequences on top of projected inputs (which it overwrites). h_next[r] may equal h[r], c likewise;
- * c, c_next are NULL for cells without c. Step after project in any batch and any split gives the same bits. */
-void cell_step(const struct cell *cell, size_t rows, float *const *projected, const float *const *h,
-               const float *const *c, float *const *h_next, float *const *c_next, float *scratch);
+/* One step of `rows` sequences from their inputs x, or, where x is NULL, from projected inputs. c_next[r] may be c[r],
+ * h_next[r] must not overlap any h; c, c_next are NULL for cells without c. The same bits either way, in any batch and
+ * any split of it. */
+struct cell_rows {
+    const float *const *x, *const *projected, *const *h, *const *c;
+    float *const *h_next, *const *c_next;
+};
+void cell_step(const struct cell *cell, size_t rows, const struct cell_rows *r, float *scratch);
 
 /* One struct per kind, one table (cell.c). */
 struct cell_type {
     const char *name;
     size_t gates;
+    size_t (*scratch)(const struct cell *cell); /* floats per row of a step */
     rnnd_code (*prepare)(const struct cell_spec *spec, struct cell *cell, rnnd_error *err);
-    void (*step)(const struct cell *cell, size_t rows, float *const *projected, const float *const *h,
-                 const float *const *c, float *const *h_next, float *const *c_next, float *scratch);
+    void (*step)(const struct cell *cell, size_t rows, const struct cell_rows *r, float *scratch); /* <= CELL_CHUNK */
 };
 
 #endif

@@ -5,7 +5,7 @@
 #include "core/cells/cell.h"
 
 /* Rows that a step handles at once where it needs pointers to scratch rows: they live on the stack. */
-#define CELL_CHUNK 96
+#define CELL_CHUNK ((size_t)96)
 
 struct cell_private {
     const struct cell_type *type;
@@ -17,6 +17,7 @@ struct cell_private {
     struct packed w_hr; /* LSTM projection, dense */
     const float *bias;  /* an accumulator row: what cell_project starts from */
     const float *b_hn;  /* GRU with reset after: [panels][16] */
+    struct cell_sums sums; /* LSTM and GRU with reset after: what a fused step reads */
     bool reset_before;
     struct act act;     /* RNN */
     float clip;         /* RNN */
@@ -38,6 +39,8 @@ rnnd_code cell_start(struct cell *cell, const struct cell_spec *spec, size_t ext
 float *cell_take(struct cell *cell, size_t floats);
 /* b_ih + b_hh for the gates below `folded`, b_ih alone from there on, as the accumulator row of cell_project. */
 rnnd_code cell_fold_bias(struct cell *cell, const struct cell_spec *spec, size_t folded, rnnd_error *err);
+/* The step's rows from the bias or the projection on, with the x part added: acc[r], cell_projected_width floats. */
+void cell_start_rows(const struct cell *cell, size_t rows, const struct cell_rows *r, float *const *acc);
 /* x limited to -limit .. limit; 0 = no limit; NaN stays. */
 void cell_limit(float *x, size_t n, float limit);
 

@@ -31,63 +31,53 @@ static rnnd_code prepare(const struct cell_spec *spec, struct cell *cell, rnnd_e
         pack_gates_row(b_hn, spec->b_hh ? spec->b_hh + 2 * hidden : NULL, 1, hidden);
         own->b_hn = b_hn;
     }
+    own->sums = (struct cell_sums){&own->w_ih, &own->w_hh, own->bias, own->b_hn};
     own->reset_before = spec->reset_before;
     own->gru = (struct gru_epilogue){hidden, spec->gate, spec->cell, spec->z_takes_new, spec->clip};
     return RNND_OK;
 }
 
-/* Up to CELL_CHUNK rows. The x part of n moves to scratch and b_hn takes its place, on which W_hn h is summed. */
-static void step_after(const struct cell *cell, size_t rows, float *const *projected, const float *const *h,
-                       float *const *h_next, float *scratch)
+/* With reset before: gates [3 * padded] | r and z [2 * padded] | r h [padded] | h part of n [padded] */
+static size_t scratch(const struct cell *cell)
 {
-    const struct cell_private *own = cell->own;
-    size_t padded = cell_padded(cell);
-    float *xn[CELL_CHUNK];
-
-    for (size_t r = 0; r < rows; r++) {
-        xn[r] = scratch + r * 3 * padded;
-        for (size_t at = 0; at < padded; at += LANES) {
-            size_t n = 3 * at + 2 * LANES;
-            memcpy(xn[r] + n, projected[r] + n, LANES * sizeof(float));
-            memcpy(projected[r] + n, own->b_hn + at, LANES * sizeof(float));
-        }
-    }
-    cell->kernels->matmul(&own->w_hh, rows, h, projected);
-    cell->kernels->gru_after(&own->gru, rows, projected, xn, h, h_next);
+    return cell->own->reset_before ? 7 * cell_padded(cell) : 0;
 }
 
-/* Up to CELL_CHUNK rows. r and z are summed apart from n, whose recurrent part has to wait for r. */
-static void step_before(const struct cell *cell, size_t rows, float *const *projected, const float *const *h,
-                        float *const *h_next, float *scratch)
+/* r and z are summed apart from n, whose recurrent part has to wait for r. */
+static void step_before(const struct cell *cell, size_t rows, const struct cell_rows *r, float *memory)
 {
     const struct cell_private *own = cell->own;
     size_t padded = cell_padded(cell), pair = 2 * LANES * sizeof(float);
-    float *rz[CELL_CHUNK], *rh[CELL_CHUNK], *n[CELL_CHUNK];
+    float *gates[CELL_CHUNK], *rz[CELL_CHUNK], *rh[CELL_CHUNK], *n[CELL_CHUNK];
 
     assert(rows >= 1 && rows <= CELL_CHUNK);
-    for (size_t r = 0; r < rows; r++) {
-        rz[r] = scratch + r * 4 * padded;
-        rh[r] = rz[r] + 2 * padded;
-        n[r] = rh[r] + padded;
-        memset(n[r], 0, padded * sizeof(float));
-        for (size_t at = 0; at < padded; at += LANES) memcpy(rz[r] + 2 * at, projected[r] + 3 * at, pair);
+    for (size_t i = 0; i < rows; i++) {
+        gates[i] = memory + i * 7 * padded;
+        rz[i] = gates[i] + 3 * padded;
+        rh[i] = rz[i] + 2 * padded;
+        n[i] = rh[i] + padded;
     }
-    cell->kernels->matmul(&own->w_hh, rows, h, rz);
-    for (size_t r = 0; r < rows; r++)
-        for (size_t at = 0; at < padded; at += LANES) memcpy(projected[r] + 3 * at, rz[r] + 2 * at, pair);
-    cell->kernels->gru_reset(&own->gru, rows, projected, h, rh);
+    cell_start_rows(cell, rows, r, gates);
+    for (size_t i = 0; i < rows; i++) {
+        memset(n[i], 0, padded * sizeof(float));
+        for (size_t at = 0; at < padded; at += LANES) memcpy(rz[i] + 2 * at, gates[i] + 3 * at, pair);
+    }
+    cell->kernels->matmul(&own->w_hh, rows, r->h, rz);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t at = 0; at < padded; at += LANES) memcpy(gates[i] + 3 * at, rz[i] + 2 * at, pair);
+    cell->kernels->gru_reset(&own->gru, rows, gates, r->h, rh);
     cell->kernels->matmul(&own->w_hn, rows, (const float *const *)rh, n);
-    cell->kernels->gru_before(&own->gru, rows, projected, n, h, h_next);
+    cell->kernels->gru_before(&own->gru, rows, gates, n, r->h, r->h_next);
 }
 
-static void step(const struct cell *cell, size_t rows, float *const *projected, const float *const *h,
-                 const float *const *c, float *const *h_next, float *const *c_next, float *scratch)
+static void step(const struct cell *cell, size_t rows, const struct cell_rows *r, float *memory)
 {
-    (void)c, (void)c_next;
-    for (size_t r = 0; r < rows; r += CELL_CHUNK) {
-        size_t n = rows - r < CELL_CHUNK ? rows - r : CELL_CHUNK;
-        (cell->own->reset_before ? step_before : step_after)(cell, n, projected + r, h + r, h_next + r, scratch);
-    }
+    const struct cell_private *own = cell->own;
+
+    if (own->reset_before)
+        step_before(cell, rows, r, memory);
+    else
+        cell->kernels->gru_step(&own->gru, &own->sums, rows, r->x, r->projected, r->h, r->h_next);
 }
 
-const struct cell_type cell_gru = {"gru", 3, prepare, step};
+const struct cell_type cell_gru = {"gru", 3, scratch, prepare, step};

@@ -10,6 +10,7 @@
  *   h' = o out(c')              or W_hr (o out(c')), limited to -projection_clip .. projection_clip */
 #include "core/cells/cell.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/cells/cell_private.h"
@@ -44,46 +45,40 @@ static rnnd_code prepare(const struct cell_spec *spec, struct cell *cell, rnnd_e
     if (code || (code = cell_fold_bias(cell, spec, 4, err))) return code;
     pack_gates(&own->w_hh, cell_take(cell, w_hh), spec->w_hh, width, width, 4, hidden);
     if (w_hr) pack_dense(&own->w_hr, cell_take(cell, w_hr), spec->w_hr, hidden, hidden, spec->projection);
+    own->sums = (struct cell_sums){.w_ih = &own->w_ih, .w_hh = &own->w_hh, .bias = own->bias};
     own->projection_clip = spec->projection_clip;
     prepare_epilogue(spec, cell);
     return RNND_OK;
 }
 
-/* Up to CELL_CHUNK rows of a cell with projection: gates and c', then h' = W_hr of what came out. */
-static void step_projected(const struct cell *cell, size_t rows, float *const *projected, const float *const *c,
-                           float *const *h_next, float *const *c_next, float *scratch)
+/* With a projection: what comes out of the gates [padded hidden] | accumulator of its product [packed_width(w_hr)] */
+static size_t scratch(const struct cell *cell)
+{
+    return cell->own->w_hr.w ? cell_padded(cell) + packed_width(&cell->own->w_hr) : 0;
+}
+
+static void step(const struct cell *cell, size_t rows, const struct cell_rows *r, float *memory)
 {
     const struct cell_private *own = cell->own;
-    size_t padded = cell_padded(cell), width = packed_width(&own->w_hr);
+    size_t padded = cell_padded(cell), width = scratch(cell);
     float *inner[CELL_CHUNK], *acc[CELL_CHUNK];
 
-    for (size_t r = 0; r < rows; r++) {
-        inner[r] = scratch + r * (padded + width);
-        acc[r] = inner[r] + padded;
-        memset(acc[r], 0, width * sizeof(float));
-    }
-    cell->kernels->lstm(&own->lstm, rows, projected, c, c_next, inner);
-    cell->kernels->matmul(&own->w_hr, rows, (const float *const *)inner, acc);
-    for (size_t r = 0; r < rows; r++) {
-        memcpy(h_next[r], acc[r], cell->recurrent * sizeof(float));
-        cell_limit(h_next[r], cell->recurrent, own->projection_clip);
-    }
-}
-
-static void step(const struct cell *cell, size_t rows, float *const *projected, const float *const *h,
-                 const float *const *c, float *const *h_next, float *const *c_next, float *scratch)
-{
-    const struct cell_private *own = cell->own;
-
-    cell->kernels->matmul(&own->w_hh, rows, h, projected);
     if (!own->w_hr.w) {
-        cell->kernels->lstm(&own->lstm, rows, projected, c, c_next, h_next);
+        cell->kernels->lstm_step(&own->lstm, &own->sums, rows, r->x, r->projected, r->h, r->c, r->c_next, r->h_next);
         return;
     }
-    for (size_t r = 0; r < rows; r += CELL_CHUNK) {
-        size_t n = rows - r < CELL_CHUNK ? rows - r : CELL_CHUNK;
-        step_projected(cell, n, projected + r, c + r, h_next + r, c_next + r, scratch);
+    assert(rows >= 1 && rows <= CELL_CHUNK);
+    for (size_t i = 0; i < rows; i++) {
+        inner[i] = memory + i * width;
+        acc[i] = inner[i] + padded;
+        memset(acc[i], 0, (width - padded) * sizeof(float));
+    }
+    cell->kernels->lstm_step(&own->lstm, &own->sums, rows, r->x, r->projected, r->h, r->c, r->c_next, inner);
+    cell->kernels->matmul(&own->w_hr, rows, (const float *const *)inner, acc);
+    for (size_t i = 0; i < rows; i++) {
+        memcpy(r->h_next[i], acc[i], cell->recurrent * sizeof(float));
+        cell_limit(r->h_next[i], cell->recurrent, own->projection_clip);
     }
 }
 
-const struct cell_type cell_lstm = {"lstm", 4, prepare, step};
+const struct cell_type cell_lstm = {"lstm", 4, scratch, prepare, step};

@@ -3,6 +3,8 @@
  *   a  = W_ih x + b_ih + W_hh h + b_hh        limited to -clip .. clip
  *   h' = act(a) */
 #include "core/cells/cell.h"
+
+#include <assert.h>
 #include "core/cells/cell_private.h"
 
 static rnnd_code prepare(const struct cell_spec *spec, struct cell *cell, rnnd_error *err)
@@ -18,15 +20,23 @@ static rnnd_code prepare(const struct cell_spec *spec, struct cell *cell, rnnd_e
     return RNND_OK;
 }
 
-static void step(const struct cell *cell, size_t rows, float *const *projected, const float *const *h,
-                 const float *const *c, float *const *h_next, float *const *c_next, float *scratch)
+static size_t scratch(const struct cell *cell)
 {
-    (void)c, (void)c_next, (void)scratch;
-    cell->kernels->matmul(&cell->own->w_hh, rows, h, projected);
-    for (size_t r = 0; r < rows; r++) {
-        cell_limit(projected[r], cell->hidden, cell->own->clip);
-        cell->kernels->activate(cell->own->act, cell->hidden, projected[r], h_next[r]);
+    return cell_padded(cell);
+}
+
+static void step(const struct cell *cell, size_t rows, const struct cell_rows *r, float *memory)
+{
+    float *acc[CELL_CHUNK];
+
+    assert(rows >= 1 && rows <= CELL_CHUNK);
+    for (size_t i = 0; i < rows; i++) acc[i] = memory + i * cell_padded(cell);
+    cell_start_rows(cell, rows, r, acc);
+    cell->kernels->matmul(&cell->own->w_hh, rows, r->h, acc);
+    for (size_t i = 0; i < rows; i++) {
+        cell_limit(acc[i], cell->hidden, cell->own->clip);
+        cell->kernels->activate(cell->own->act, cell->hidden, acc[i], r->h_next[i]);
     }
 }
 
-const struct cell_type cell_rnn = {"rnn", 1, prepare, step};
+const struct cell_type cell_rnn = {"rnn", 1, scratch, prepare, step};

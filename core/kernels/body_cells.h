@@ -76,23 +76,6 @@ INLINE size_t part_of(size_t hidden, size_t at)
     return hidden - at < LANES ? hidden - at : LANES;
 }
 
-INLINE void lstm_rows(const struct lstm_epilogue *e, bool usual, size_t rows, float *const *acc,
-                      const float *const *c_prev, float *const *c, float *const *h)
-{
-    for (size_t r = 0; r < rows; r++)
-        for (size_t at = 0; at < e->hidden; at += LANES)
-            lstm_block(e, usual, acc[r] + 4 * at, c_prev[r], c[r], h[r], at, part_of(e->hidden, at));
-}
-
-static void lstm(const struct lstm_epilogue *e, size_t rows, float *const *acc, const float *const *c_prev,
-                 float *const *c, float *const *h)
-{
-    if (e->gate.kind == ACT_SIGMOID && e->cell.kind == ACT_TANH && e->out.kind == ACT_TANH)
-        lstm_rows(e, true, rows, acc, c_prev, c, h);
-    else
-        lstm_rows(e, false, rows, acc, c_prev, c, h);
-}
-
 /* (1 - z) n + z h, with the products rounded so that z = 1 keeps h exactly and z = 0 takes n exactly */
 INLINE vec gru_update(const struct gru_epilogue *e, vec z, vec n, vec h)
 {
@@ -100,33 +83,20 @@ INLINE vec gru_update(const struct gru_epilogue *e, vec z, vec n, vec h)
     return e->z_takes_new ? vec_fma(z, n, vec_mul(rest, h)) : vec_fma(z, h, vec_mul(rest, n));
 }
 
-INLINE void gru_after_rows(const struct gru_epilogue *e, bool usual, size_t rows, float *const *acc, float *const *xn,
-                           const float *const *h_prev, float *const *h)
+/* a is the block's r, z and h part of n */
+INLINE void gru_after_block(const struct gru_epilogue *e, bool usual, const float *a, vec x_part, const float *h_prev,
+                            float *h, size_t at, size_t n)
 {
-    for (size_t i = 0; i < rows; i++)
-        for (size_t at = 0; at < e->hidden; at += LANES) {
-            const float *a = acc[i] + 3 * at;
-            size_t part = part_of(e->hidden, at);
-            vec r = gate_of(usual, e->gate, clipped(e->clip, vec_load(a)));
-            vec z = gate_of(usual, e->gate, clipped(e->clip, vec_load(a + LANES)));
-            vec sum = vec_fma(r, vec_load(a + 2 * LANES), vec_load(xn[i] + 3 * at + 2 * LANES));
-            vec n = cell_of(usual, e->cell, clipped(e->clip, sum));
-            store_part(h[i] + at, part, gru_update(e, z, n, load_part(h_prev[i] + at, part)));
-        }
+    vec r = gate_of(usual, e->gate, clipped(e->clip, vec_load(a)));
+    vec z = gate_of(usual, e->gate, clipped(e->clip, vec_load(a + LANES)));
+    vec sum = vec_fma(r, vec_load(a + 2 * LANES), x_part);
+    vec new = cell_of(usual, e->cell, clipped(e->clip, sum));
+    store_part(h + at, n, gru_update(e, z, new, load_part(h_prev + at, n)));
 }
 
 INLINE bool gru_usual(const struct gru_epilogue *e)
 {
     return e->gate.kind == ACT_SIGMOID && e->cell.kind == ACT_TANH;
-}
-
-static void gru_after(const struct gru_epilogue *e, size_t rows, float *const *acc, float *const *xn,
-                      const float *const *h_prev, float *const *h)
-{
-    if (gru_usual(e))
-        gru_after_rows(e, true, rows, acc, xn, h_prev, h);
-    else
-        gru_after_rows(e, false, rows, acc, xn, h_prev, h);
 }
 
 static void gru_reset(const struct gru_epilogue *e, size_t rows, float *const *acc, const float *const *h_prev,

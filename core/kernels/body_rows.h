@@ -29,17 +29,18 @@ static void scale_shift(size_t n, const float *x, const float *scale, const floa
     }
 }
 
-/* x * 0 is NaN for infinities and NaN, and a sum never loses a NaN. */
+/* x * 0 is NaN for infinities and NaN, and a sum never loses a NaN. Four sums, so that none waits for another. */
 static bool finite_row(size_t n, const float *x)
 {
-    float lanes[LANES];
-    bool all = true;
-    vec sum = vec_all(0.0f);
+    const vec zero = vec_all(0.0f);
+    vec sum[4] = {zero, zero, zero, zero};
+    size_t i = 0;
 
-    for (size_t i = 0; i < n; i += LANES) sum = vec_fma(load_part(x + i, n - i), vec_all(0.0f), sum);
-    vec_store(lanes, sum);
-    for (int i = 0; i < LANES; i++) all &= lanes[i] == 0.0f;
-    return all;
+    for (; n - i >= 4 * LANES; i += 4 * LANES)
+#pragma GCC unroll 4
+        for (size_t k = 0; k < 4; k++) sum[k] = vec_fma(vec_load(x + i + k * LANES), zero, sum[k]);
+    for (; i < n; i += LANES) sum[0] = vec_fma(load_part(x + i, n - i), zero, sum[0]);
+    return vec_all_zero(vec_add(vec_add(sum[0], sum[1]), vec_add(sum[2], sum[3])));
 }
 
 static float lane_sum(vec v)

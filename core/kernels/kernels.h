@@ -65,6 +65,12 @@ struct gru_epilogue { /* gates r z n */
     float clip;
 };
 
+struct cell_sums { /* what the gates of a cell are summed from; gates layout, panel by panel */
+    const struct packed *w_ih, *w_hh;
+    const float *bias; /* an accumulator row */
+    const float *b_hn; /* GRU: [panels][16], what the h part of n starts from */
+};
+
 struct kernels {
     const char *name;
     /* acc[r][*] = fma chain over k of w and x[r][0..k) on top of what acc[r] holds. x rows are exact: never read past
@@ -72,12 +78,14 @@ struct kernels {
     void (*matmul)(const struct packed *w, size_t rows, const float *const *x, float *const *acc);
     /* y = act(x), n floats; in place allowed. */
     void (*activate)(struct act act, size_t n, const float *x, float *y);
-    void (*lstm)(const struct lstm_epilogue *e, size_t rows, float *const *acc, const float *const *c_prev,
-                 float *const *c, float *const *h);
-    /* GRU, reset after the product: acc holds r, z (x and h parts summed) and in gate 2 the h part W_hn h + b_hn;
-     * xn[r] (gates layout, only gate 2 is read) the x part of n. n = act(xn + r * acc.n). */
-    void (*gru_after)(const struct gru_epilogue *e, size_t rows, float *const *acc, float *const *xn,
-                      const float *const *h_prev, float *const *h);
+    /* One step of `rows` sequences, fused panel by panel. The sums start from the bias and the x part (x), or from
+     * rows that hold both already (x NULL, projected); c may be c_prev, h_next must not be h. */
+    void (*lstm_step)(const struct lstm_epilogue *e, const struct cell_sums *s, size_t rows, const float *const *x,
+                      const float *const *projected, const float *const *h, const float *const *c_prev,
+                      float *const *c, float *const *h_next);
+    /* GRU, reset after the product: n = act(x part + r * h part). */
+    void (*gru_step)(const struct gru_epilogue *e, const struct cell_sums *s, size_t rows, const float *const *x,
+                     const float *const *projected, const float *const *h, float *const *h_next);
     /* GRU, reset before: first rh = act(acc.r) * h_prev from acc [panel][gate][16] with gates r z n (n holds the x
      * part); then, after a matmul of rh with the n weights into nacc [panel][16], which started at 0, the update with
      * n = act(acc.n + nacc). */

@@ -4,6 +4,7 @@
 
 #include "core/kernels/body_matmul.h"
 #include "core/kernels/body_cells.h"
+#include "core/kernels/body_steps.h"
 #include "core/kernels/body_rows.h"
 
 #include "core/kernels/rows.h"
@@ -12,8 +13,8 @@ const struct kernels ROW = {
     .name = ROW_NAME,
     .matmul = matmul,
     .activate = activate,
-    .lstm = lstm,
-    .gru_after = gru_after,
+    .lstm_step = lstm_step,
+    .gru_step = gru_step,
     .gru_reset = gru_reset,
     .gru_before = gru_before,
     .softmax = softmax,

@@ -27,6 +27,12 @@ INLINE vec vec_fma(vec a, vec b, vec c)
 }
 INLINE vec vec_min(vec a, vec b) { return pair(_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)); }
 INLINE vec vec_max(vec a, vec b) { return pair(_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)); }
+INLINE bool vec_all_zero(vec a)
+{
+    __m256 zero = _mm256_setzero_ps();
+    __m256 both = _mm256_and_ps(_mm256_cmp_ps(a.lo, zero, _CMP_EQ_OQ), _mm256_cmp_ps(a.hi, zero, _CMP_EQ_OQ));
+    return _mm256_movemask_ps(both) == 0xFF;
+}
 
 INLINE __m256 half_abs(__m256 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 INLINE vec vec_abs(vec a) { return pair(half_abs(a.lo), half_abs(a.hi)); }

@@ -18,6 +18,7 @@ INLINE vec vec_div(vec a, vec b) { return _mm512_div_ps(a, b); }
 INLINE vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE vec vec_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 INLINE vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+INLINE bool vec_all_zero(vec a) { return _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_EQ_OQ) == 0xFFFF; }
 INLINE vec vec_abs(vec a) { return _mm512_abs_ps(a); }
 
 INLINE vec vec_with_sign(vec magnitude, vec sign)

@@ -33,6 +33,13 @@ INLINE vec vec_abs(vec a) { EACH(fabsf(a.lane[i])); }
 INLINE vec vec_with_sign(vec magnitude, vec sign) { EACH(copysignf(magnitude.lane[i], sign.lane[i])); }
 /* a <= b ? x : y; y where a or b is NaN */
 INLINE vec vec_where_le(vec a, vec b, vec x, vec y) { EACH(a.lane[i] <= b.lane[i] ? x.lane[i] : y.lane[i]); }
+/* false where a lane is NaN */
+INLINE bool vec_all_zero(vec a)
+{
+    for (int i = 0; i < LANES; i++)
+        if (!(a.lane[i] == 0)) return false;
+    return true;
+}
 
 /* 2^n for t = ROUNDER + n (vec_math.h): the low bits of t are n in two's complement. n = 128 gives infinity. */
 INLINE vec vec_pow2(vec t)

@@ -1,42 +1,45 @@
-/* steps.c -- a cell over sequences: project all inputs in blocks, then step, forward or backward in time. */
+/* steps.c -- a cell over sequences, forward or backward in time. */
 #include "core/ops/steps.h"
 
 #include <string.h>
 
 #include "core/base/error.h"
 
-/* So many projected rows are held at a time, or one step's where that is more. The number only moves work between the
- * caches: a row's sums do not know which rows are beside it. */
+/* Sequences fewer than a tile of the product are projected ahead, many steps in one product; others read their inputs
+ * as they step. So many projected rows are held at a time. Both numbers only move work between the caches: a row's sums
+ * do not know which rows are beside it. */
+#define FEW_SEQUENCES ((size_t)4)
 #define PROJECT_ROWS ((size_t)128)
 
-static void set_rows(struct steps *s, void **p, float *accumulators)
+static void set_rows(struct steps *s, void **p, size_t most, float *accumulators)
 {
-    size_t B = s->B, n = s->block;
-    s->rows.x = (const float **)p;
-    s->rows.projected = (float **)(p + n);
-    s->h = (const float **)(p + 2 * n);
+    size_t B = s->B;
+    s->rows.projected = (float **)p;
+    s->rows.x = (const float **)(p + most);
+    s->h = s->rows.x + (most > B ? most : B);
     s->c = s->h + B;
     s->c_next = (float **)(s->c + B);
-    s->rows.used = s->c_next + B;
-    s->rows.h = (const float **)(s->rows.used + B);
+    s->rows.used = (const float **)(s->c_next + B);
+    s->rows.h = s->rows.used + B;
     s->rows.c = s->rows.h + B;
     s->rows.h_next = (float **)(s->rows.c + B);
     s->rows.c_next = s->rows.h_next + B;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < s->block; i++)
         s->rows.projected[i] = accumulators + i * cell_projected_width(s->cell);
 }
 
 rnnd_code steps_start(struct steps *s, struct run_context *rc, rnnd_error *err)
 {
     const struct cell *cell = s->cell;
-    size_t total, floats, pointers, own = 0, B = s->B;
+    size_t most, floats, pointers, own, B = s->B;
     size_t widest = cell->recurrent > cell->c_width ? cell->recurrent : cell->c_width;
-    if (!size_mul(s->T, B, &total)) return fail_memory(err, (size_t)-1);
-    s->block = B > PROJECT_ROWS ? B : PROJECT_ROWS; /* grows with T and B, so that plans hold for less */
-    if (total < s->block) s->block = total > B ? total : B;
-    if (!size_mul(s->block, cell_projected_width(cell), &floats) || !size_mul(floats, sizeof(float), &floats) ||
-        !size_mul(s->block * 2 + B * 8, sizeof(void *), &pointers) ||
-        !size_mul(B * sizeof(float), cell->recurrent, &own))
+    if (!size_mul(s->T, FEW_SEQUENCES - 1, &most)) return fail_memory(err, (size_t)-1);
+    if (s->T == 1) most = 0; /* only T says how much is taken, so that plans hold for fewer sequences */
+    if (most > PROJECT_ROWS) most = PROJECT_ROWS;
+    s->block = B < FEW_SEQUENCES ? most : 0;
+    if (!size_mul(most, cell_projected_width(cell), &floats) || !size_mul(floats, sizeof(float), &floats) ||
+        !size_mul(most * 2 + B * 9, sizeof(void *), &pointers) ||
+        !size_mul(2 * B * sizeof(float), cell->recurrent, &own))
         return fail_memory(err, (size_t)-1);
     void **p = rc->scratch(rc, pointers);
     float *accumulators = rc->scratch(rc, floats), *zeros = rc->scratch(rc, widest * sizeof(float));
@@ -48,7 +51,7 @@ rnnd_code steps_start(struct steps *s, struct run_context *rc, rnnd_error *err)
     if (rc->planning) return RNND_OK;
     memset(zeros, 0, widest * sizeof(float));
     s->zeros = zeros;
-    set_rows(s, p, accumulators);
+    set_rows(s, p, most, accumulators);
     return RNND_OK;
 }
 
@@ -78,7 +81,16 @@ static void stand_still(const struct steps *s, size_t b, size_t i)
     memcpy(y_row(s, b, time_of(s, b, i)), again ? y_row(s, b, time_of(s, b, i - 1)) : s->zeros, bytes);
 }
 
-/* Step i of all sequences that have one; their projected rows are given. */
+/* Where h of sequence b goes at time t: its row of y, or that one of its two rows which does not hold h. */
+static float *next_h(const struct steps *s, size_t b, size_t t)
+{
+    size_t width = s->cell->recurrent;
+    if (s->y) return y_row(s, b, t);
+    float *first = s->h_own + b * width;
+    return s->h[b] == first ? first + s->B * width : first;
+}
+
+/* Step i of all sequences that have one; from their projected rows, or, where there are none, their inputs. */
 static void step(struct steps *s, size_t i, float *const *projected)
 {
     const struct cell *cell = s->cell;
@@ -92,9 +104,9 @@ static void step(struct steps *s, size_t i, float *const *projected)
             continue;
         }
         s->active[n] = b;
-        r->used[n] = projected[b];
+        r->used[n] = projected ? projected[b] : s->x + t * s->x_t + b * s->x_b;
         r->h[n] = s->h[b];
-        r->h_next[n] = s->y ? y_row(s, b, t) : s->h_own + b * cell->recurrent;
+        r->h_next[n] = next_h(s, b, t);
         if (has_c) {
             r->c[n] = s->c[b];
             r->c_next[n] = s->c_next[b];
@@ -102,16 +114,18 @@ static void step(struct steps *s, size_t i, float *const *projected)
         n++;
     }
     if (n == 0) return;
-    cell_step(cell, n, r->used, r->h, has_c ? r->c : NULL, r->h_next, has_c ? r->c_next : NULL, s->scratch);
+    cell_step(cell, n,
+              &(struct cell_rows){.x = projected ? NULL : r->used, .projected = projected ? r->used : NULL, .h = r->h,
+                                  .c = r->c, .h_next = r->h_next, .c_next = r->c_next},
+              s->scratch);
     for (size_t k = 0; k < n; k++) {
         s->h[s->active[k]] = r->h_next[k];
         if (has_c) s->c[s->active[k]] = r->c_next[k];
     }
 }
 
-void steps_run(struct steps *s)
+static void run_projected(struct steps *s)
 {
-    if (s->B == 0) return;
     for (size_t done = 0, chunk = s->block / s->B; done < s->T; done += chunk) {
         size_t steps = s->T - done < chunk ? s->T - done : chunk;
         for (size_t i = 0; i < steps; i++)
@@ -121,4 +135,15 @@ void steps_run(struct steps *s)
         for (size_t i = 0; i < steps; i++)
             step(s, done + i, s->rows.projected + i * s->B);
     }
+}
+
+void steps_run(struct steps *s)
+{
+    if (s->B == 0) return;
+    if (s->block) {
+        run_projected(s);
+        return;
+    }
+    for (size_t i = 0; i < s->T; i++)
+        step(s, i, NULL);
 }

@@ -23,11 +23,11 @@ struct steps {
     const float **h, **c; /* [B] */
     float **c_next;       /* [B] */
     /* its own */
-    size_t block;         /* rows projected at a time */
+    size_t block;         /* rows projected at a time, 0 = steps read x themselves */
     const float *zeros;   /* one row, wide enough for h and c */
-    struct steps_rows { const float **x, **h, **c; float **projected, **used, **h_next, **c_next; } rows;
+    struct steps_rows { const float **x, **used, **h, **c; float **projected, **h_next, **c_next; } rows;
     size_t *active;
-    float *h_own, *scratch;
+    float *h_own, *scratch; /* h_own: [2][B][recurrent] */
 };
 
 /* Takes scratch, also while the run is planned. */

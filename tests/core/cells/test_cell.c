@@ -176,7 +176,7 @@ enum { MOST = 200 };
 
 struct batch { /* sequences, each array allocated exactly */
     size_t rows;
-    float *x[STEPS][MOST], *h[MOST], *c[MOST], *projected[MOST];
+    float *x[STEPS][MOST], *h[MOST], *h_next[MOST], *c[MOST], *projected[MOST];
 };
 
 static struct batch *batch_make(const struct cell *cell, size_t rows)
@@ -187,6 +187,7 @@ static struct batch *batch_make(const struct cell *cell, size_t rows)
     for (size_t r = 0; r < rows; r++) {
         for (size_t t = 0; t < STEPS; t++) b->x[t][r] = floats(cell->inputs, 1);
         b->h[r] = floats(cell->recurrent, 0.5f);
+        b->h_next[r] = floats(cell->recurrent, 0.5f);
         b->c[r] = cell->c_width ? floats(cell->c_width, 0.5f) : NULL;
         b->projected[r] = floats(cell_projected_width(cell), 1);
         if (cell->h0) memcpy(b->h[r], cell->h0, cell->recurrent * sizeof(float));
@@ -199,21 +200,36 @@ static void batch_free(struct batch *b)
 {
     for (size_t r = 0; r < b->rows; r++) {
         for (size_t t = 0; t < STEPS; t++) mem_free(b->x[t][r]);
-        mem_free(b->h[r]), mem_free(b->c[r]), mem_free(b->projected[r]);
+        mem_free(b->h[r]), mem_free(b->h_next[r]), mem_free(b->c[r]), mem_free(b->projected[r]);
     }
     mem_free(b);
 }
 
-/* Steps rows from..from+n-1 through the inputs of steps first..end-1, the state in place. */
+/* One step of rows from..from+n-1 from x, or from their projections where x is NULL; c in place. */
+static void batch_step(const struct cell *cell, struct batch *b, float *const *x, float *const *projected, size_t from,
+                       size_t n, float *scratch)
+{
+    const struct cell_rows rows = {.x = (const float *const *)x, .projected = (const float *const *)projected,
+                                   .h = (const float *const *)b->h + from, .c = (const float *const *)b->c + from,
+                                   .h_next = b->h_next + from, .c_next = b->c + from};
+    cell_step(cell, n, &rows, scratch);
+    for (size_t r = from; r < from + n; r++) {
+        float *old = b->h[r];
+        b->h[r] = b->h_next[r];
+        b->h_next[r] = old;
+    }
+}
+
+/* Steps rows from..from+n-1 through the inputs of steps first..end-1, every other step by way of a projection. */
 static void batch_run(const struct cell *cell, struct batch *b, size_t first, size_t end, size_t from, size_t n)
 {
     float *scratch = mem_aligned(cell_scratch_floats(cell, n) * sizeof(float));
     assert_non_null(scratch);
     mem_fail_at(0);
     for (size_t t = first; t < end; t++) {
-        cell_project(cell, n, (const float *const *)b->x[t] + from, b->projected + from);
-        cell_step(cell, n, b->projected + from, (const float *const *)b->h + from, (const float *const *)b->c + from,
-                  b->h + from, b->c + from, scratch);
+        bool project = (t + from) % 2;
+        if (project) cell_project(cell, n, (const float *const *)b->x[t] + from, b->projected + from);
+        batch_step(cell, b, project ? NULL : b->x[t] + from, b->projected + from, from, n, scratch);
     }
     assert_int_equal(mem_fail_at(0), 0); /* a step never allocates */
     mem_free(scratch);
@@ -338,8 +354,7 @@ static void a_window_is_its_steps(void **unused)
         }
         cell_project(cell, STEPS, x, projected);
         for (size_t t = 0; t < STEPS; t++)
-            cell_step(cell, 1, projected + t, (const float *const *)got->h, (const float *const *)got->c, got->h,
-                      got->c, scratch);
+            batch_step(cell, got, NULL, projected + t, 0, 1, scratch);
         batch_same(cell, got, want);
         for (size_t t = 0; t < STEPS; t++) mem_free(projected[t]);
         mem_free(scratch);
