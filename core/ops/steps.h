@@ -1,5 +1,5 @@
-/* steps.h -- a cell over sequences: project all inputs in blocks, then step, forward or backward in time. Shared by the
- * recurrent nodes of both kinds of graph, which so answer the same bits. */
+/* steps.h -- a cell over sequences, forward or backward in time. Shared by the recurrent nodes of both kinds of graph,
+ * which so answer the same bits. */
 #ifndef RNND_OPS_STEPS_H
 #define RNND_OPS_STEPS_H
 
