@@ -85,6 +85,7 @@ typedef struct rnnd_port { /* one named input or output of the network */
     size_t limit;
     int rank;     /* shape of such a step (or, where a window answers once, of that answer): its product is width */
     size_t dim[RNND_MAX_RANK];
+    /* of a model without rows: the whole tensor's shape as the file tells it, 0 any size; rank -1: not told */
 } rnnd_port;
 
 typedef struct rnnd_layer { /* one row of the architecture table, for people */
@@ -115,6 +116,8 @@ typedef struct rnnd_info {
     bool output_last;        /* a window answers its last step only */
     bool streamable;         /* sessions can step it */
     const char *not_streamable; /* why not, or "" */
+    const char *no_rows;     /* why no row of numbers is a step of this network: whole tensors alone run it, by
+                                rnnd_call_*, rnnd_run_window does not; or "" */
     const rnnd_port *inputs, *outputs;
     size_t input_count, output_count;
     size_t input_width;      /* floats of one step's input row: all inputs side by side */
@@ -227,6 +230,9 @@ typedef struct rnnd_tensor {
 } rnnd_tensor;
 typedef struct rnnd_call rnnd_call;
 RNND_API rnnd_code rnnd_call_open(const rnnd_model *model, rnnd_call **out, rnnd_error *err);
+/* Bytes that runs may take besides their outputs, 4 GiB if never said: more is TOO_LARGE. A stranger's inputs may say
+ * sizes. */
+RNND_API void rnnd_call_limit(rnnd_call *call, size_t bytes);
 /* Inputs by name; a single one may have name NULL. Optional ones may be left out. Data is borrowed during the call. */
 RNND_API rnnd_code rnnd_call_run(rnnd_call *call, const rnnd_tensor *inputs, size_t count, rnnd_error *err);
 /* After a run: an output, the value or layer of that name; NULL: the first output. Borrowed until the next run.

@@ -28,15 +28,25 @@ static void line(const char *name, const char *value)
         printf("%-13s %s\n", name, value);
 }
 
-static void print_ports(const char *name, const rnnd_port *ports, size_t count)
+/* Of a whole tensor, "?" where any size is taken. */
+static void print_shape(const rnnd_port *p)
+{
+    printf(p->rank < 0 ? ": a tensor" : ": a tensor of shape ");
+    for (int k = 0; k < p->rank; k++)
+        p->dim[k] ? printf("[%zu]", p->dim[k]) : printf("[?]");
+}
+
+static void print_ports(const char *name, const rnnd_port *ports, size_t count, bool whole)
 {
     for (size_t i = 0; i < count; i++) {
         printf("%-13s %s", i ? "" : name, ports[i].name ? ports[i].name : "");
-        if (ports[i].is_ids)
+        if (whole)
+            print_shape(&ports[i]);
+        else if (ports[i].is_ids)
             printf(": an id, 0 to %zu", ports[i].limit - 1);
         else
             printf(": %zu number%s a step", ports[i].width, ports[i].width == 1 ? "" : "s");
-        for (int k = 0; k < ports[i].rank && ports[i].rank > 1; k++)
+        for (int k = 0; !whole && k < ports[i].rank && ports[i].rank > 1; k++)
             printf("%s%zu%s", k ? "][" : ", [", ports[i].dim[k], k + 1 == ports[i].rank ? "]" : "");
         printf("\n");
     }
@@ -102,8 +112,8 @@ static void print_people(const rnnd_info *m)
     line("about", m->description);
     line("framework", m->framework);
     printf("%-13s %s, task %s\n", "format", m->format, task_name(m->task));
-    print_ports(m->task == RNND_SERIES ? "network in" : "inputs", m->inputs, m->input_count);
-    print_ports(m->task == RNND_SERIES ? "network out" : "outputs", m->outputs, m->output_count);
+    print_ports(m->task == RNND_SERIES ? "network in" : "inputs", m->inputs, m->input_count, m->no_rows[0]);
+    print_ports(m->task == RNND_SERIES ? "network out" : "outputs", m->outputs, m->output_count, m->no_rows[0]);
     print_task(m);
     if (!m->streamable)
         printf("%-13s windows only: %s\n", "mode", m->not_streamable);
@@ -156,10 +166,11 @@ static void json_ports(const char *key, const rnnd_port *ports, size_t count)
         json_string("name", ports[i].name);
         if (ports[i].is_ids)
             printf("  \"ids\": %zu,\n", ports[i].limit);
-        printf("  \"shape\": [");
+        printf(ports[i].rank < 0 ? "  \"shape\": null" : "  \"shape\": [");
         for (int k = 0; k < ports[i].rank; k++)
-            printf("%s%zu", k ? ", " : "", ports[i].dim[k]);
-        printf("],\n  \"width\": %zu\n  }%s\n", ports[i].width, i + 1 < count ? "," : "");
+            printf("%s%ld", k ? ", " : "", ports[i].dim[k] ? (long)ports[i].dim[k] : -1L);
+        printf("%s,\n  \"width\": %zu\n  }%s\n", ports[i].rank < 0 ? "" : "]", ports[i].width,
+               i + 1 < count ? "," : "");
     }
     printf("  ],\n");
 }

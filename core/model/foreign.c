@@ -227,10 +227,16 @@ static size_t ids_limit(const struct graph *g, int input)
     return 0;
 }
 
-static void describe_port(const struct graph_port *p, const char *name, rnnd_port *out)
+static void describe_port(const struct graph_port *p, const char *name, bool rows, rnnd_port *out)
 {
     size_t limit = out->limit;
     *out = (rnnd_port){.name = name, .width = 1, .limit = limit, .is_ids = limit != 0};
+    if (!rows) {
+        out->rank = p->rank;
+        for (int k = 0; k < p->rank; k++)
+            out->dim[k] = p->dim[k] > 0 ? (size_t)p->dim[k] : 0;
+        return;
+    }
     for (int k = 0; k < p->rank; k++) {
         if (k == p->batch_axis || k == p->time_axis) continue;
         out->dim[out->rank++] = p->dim[k] > 0 ? (size_t)p->dim[k] : 1;
@@ -244,6 +250,7 @@ static rnnd_code describe_ports(struct foreign *f, rnnd_error *err)
     struct rnnd_model *m = f->m;
     struct graph *g = &m->graph;
     struct network *net = &m->network;
+    const struct graph_port not_told = {.rank = -1};
     net->input_width = net->output_width = 0;
     net->input_count = net->output_count = 0;
     for (size_t i = 0; i < g->input_count; i++) {
@@ -253,7 +260,7 @@ static rnnd_code describe_ports(struct foreign *f, rnnd_error *err)
         for (size_t k = 0; k < f->known_inputs && !limit; k++)
             if (f->known[k].is_ids && strcmp(f->known[k].name, name) == 0) limit = f->known[k].limit;
         port->limit = limit;
-        describe_port(&g->input_ports[i], name, port);
+        describe_port(&g->input_ports[i], name, !m->no_rows, port);
         net->input_width += port->width;
         if (!(port->name = arena_string(&m->arena, name, strlen(name)))) return fail_memory(err, 1);
     }
@@ -263,7 +270,7 @@ static rnnd_code describe_ports(struct foreign *f, rnnd_error *err)
         for (size_t k = 0; k < f->output_count; k++) /* the file's name, where the graph made a value of its own */
             if (net->taps[k].value == g->outputs[i]) name = net->taps[k].name;
         port->limit = 0;
-        describe_port(&g->output_ports[i], name, port);
+        describe_port(m->no_rows ? &not_told : &g->output_ports[i], name, !m->no_rows, port);
         net->output_width += port->width;
         if (!(port->name = arena_string(&m->arena, name, strlen(name)))) return fail_memory(err, 1);
     }

@@ -148,6 +148,7 @@ static rnnd_code describe(struct rnnd_model *m, const char *name, rnnd_error *er
     info->tokenizer = info->frequency = "";
     info->streamable = (c->mode == RNND_SLIDING || m->graph.causal) && !m->no_rows;
     info->not_streamable = "";
+    info->no_rows = m->no_rows ? m->no_rows : "";
     describe_states(m);
     if (info->streamable) return RNND_OK;
     char why[256];

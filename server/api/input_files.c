@@ -120,6 +120,23 @@ rnnd_code inputs_npy(const struct inputs_want *want, const void *data, size_t by
     return inputs_check(want, out, err);
 }
 
+rnnd_code inputs_npy_tensor(const char *field, const void *data, size_t bytes, struct inputs_tensor *out,
+                            rnnd_error *err)
+{
+    struct npy array = {0};
+    size_t count = 1;
+    memset(out, 0, sizeof *out);
+    rnnd_code code = npy_read(field, data, bytes, &array, err);
+    if (code != RNND_OK) return code;
+    out->rank = array.rank;
+    memcpy(out->dim, array.dim, sizeof out->dim);
+    for (int k = 0; k < array.rank; k++) count *= array.dim[k]; /* as the bytes are there, it fits */
+    out->data = malloc((count + 1) * sizeof *out->data);
+    if (!out->data) return engine_fail_memory(err, count * sizeof *out->data);
+    for (size_t i = 0; i < count; i++) out->data[i] = npy_number(&array, i);
+    return RNND_OK;
+}
+
 /* ---- CSV -------------------------------------------------------------------------------------------------------- */
 
 struct csv_field { const char *text; size_t bytes; };

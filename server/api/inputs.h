@@ -38,6 +38,10 @@ rnnd_code inputs_floats(const struct inputs_want *want, const void *data, size_t
 /* A NumPy array file of any whole or floating type in C order, shaped as JSON would be. */
 rnnd_code inputs_npy(const struct inputs_want *want, const void *data, size_t bytes, struct inputs *out,
                      rnnd_error *err);
+/* The same of any shape: the numbers are owned by the caller. */
+struct inputs_tensor { float *data; int rank; size_t dim[8]; };
+rnnd_code inputs_npy_tensor(const char *field, const void *data, size_t bytes, struct inputs_tensor *out,
+                            rnnd_error *err);
 /* One sequence: a row a step, a column an input; a first row that is not numbers is a header; empty = missing. */
 rnnd_code inputs_csv(const struct inputs_want *want, const char *text, size_t bytes, struct inputs *out,
                      rnnd_error *err);

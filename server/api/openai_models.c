@@ -6,7 +6,7 @@
 #include "server/api/handlers.h"
 
 /* The network's ends, by the names and in the shapes that :predict takes and gives. */
-static void put_ports(struct json_out *o, const char *key, const rnnd_port *ports, size_t count)
+static void put_ports(struct json_out *o, const char *key, const rnnd_port *ports, size_t count, bool whole)
 {
     json_put_key(o, key);
     json_open(o, '[');
@@ -15,10 +15,14 @@ static void put_ports(struct json_out *o, const char *key, const rnnd_port *port
         json_put_key(o, "name");
         json_put_text(o, ports[i].name);
         json_put_key(o, "shape");
-        json_open(o, '[');
-        for (int k = 0; k < ports[i].rank; k++) json_put_int(o, (int64_t)ports[i].dim[k]);
-        if (ports[i].rank <= 0) json_put_int(o, (int64_t)ports[i].width);
-        json_close(o, ']');
+        if (whole && ports[i].rank < 0) {
+            json_put_null(o);
+        } else {
+            json_open(o, '[');
+            for (int k = 0; k < ports[i].rank; k++) json_put_int(o, ports[i].dim[k] ? (int64_t)ports[i].dim[k] : -1);
+            if (ports[i].rank <= 0 && !whole) json_put_int(o, (int64_t)ports[i].width);
+            json_close(o, ']');
+        }
         if (ports[i].is_ids) {
             json_put_key(o, "ids");
             json_put_int(o, (int64_t)ports[i].limit);
@@ -61,8 +65,8 @@ static void put_facts(struct json_out *o, const struct model *m)
     json_put_key(o, "outputs");
     json_put_int(o, (int64_t)info->output_width);
     if (info->task == RNND_RAW) {
-        put_ports(o, "input_ports", info->inputs, info->input_count);
-        put_ports(o, "output_ports", info->outputs, info->output_count);
+        put_ports(o, "input_ports", info->inputs, info->input_count, info->no_rows[0]);
+        put_ports(o, "output_ports", info->outputs, info->output_count, info->no_rows[0]);
         json_put_key(o, "window");
         json_put_int(o, (int64_t)info->window);
         json_put_key(o, "pad");

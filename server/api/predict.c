@@ -289,6 +289,11 @@ void post_predict(struct app *app, struct http_request *r)
     struct predict *p = begin(app, r);
     if (!p) return;
     bool npy = app_body_is(r, "application/x-npy") || app_body_is(r, "application/octet-stream");
+    bool whole = p->model->info->no_rows[0] && !app_body_is(r, "text/csv");
+    if (npy && whole) {
+        predict_whole(p, body, bytes);
+        return;
+    }
     if (npy) {
         code = inputs_npy(&p->want, body, bytes, &p->in, &p->error);
     } else if (app_body_is(r, "text/csv")) {
@@ -297,6 +302,10 @@ void post_predict(struct app *app, struct http_request *r)
         p->doc = app_json_body(app, r);
         if (!p->doc) {
             predict_free(p);
+            return;
+        }
+        if (whole) {
+            predict_whole(p, NULL, 0);
             return;
         }
         code = read_json(p);

@@ -8,12 +8,21 @@
 #include "server/api/stepping.h"
 
 enum predict_format { PREDICT_JSON, PREDICT_NPY, PREDICT_CSV };
+enum { PREDICT_MOST_ENDS = 64 };    /* inputs of one network, its states among them */
 
 struct predict_series {             /* the series way: predict_states.c */
     struct series_lane *lanes;
     void *states;                   /* [lanes][state_bytes] */
     size_t lane_count, next, running;
     bool failed;
+};
+
+struct predict_call {               /* whole tensors: predict_call.c */
+    rnnd_call *call;                /* opened by the job, closed when the answer is written */
+    rnnd_tensor in[PREDICT_MOST_ENDS];
+    size_t count;
+    float scalars[PREDICT_MOST_ENDS];
+    struct inputs_tensor npy;
 };
 
 struct predict {
@@ -38,6 +47,7 @@ struct predict {
     size_t next, slice_windows;     /* the next slice begins there */
     float *slice;                   /* h0, c0, hn, cn of one slice */
     struct predict_series *series;  /* the series way */
+    struct predict_call *whole;     /* the way of whole tensors */
 };
 
 /* predict_states.c */
@@ -46,6 +56,12 @@ void predict_series(struct predict *p);
 /* "session": the one window goes through that session, by the step rule. Answers and frees p in the end. */
 void predict_session(struct predict *p);
 
+/* predict_call.c */
+/* A network without rows: its inputs by name, shaped as its file says, in one run. Answers and frees p in the end.
+ * p->doc is the JSON body, or NULL where body is a NumPy array. */
+void predict_whole(struct predict *p, const char *body, size_t bytes);
+void predict_whole_free(struct predict_call *c); /* may be NULL */
+
 /* predict_write.c */
 /* "predictions" as a member of an open object: [window][step] or, where last, [window] of answers in their port's
  * shape, {"name":..} where a model has several outputs. data: [batch][steps][width]. */
@@ -53,6 +69,8 @@ void predict_put(struct json_out *o, const struct model *m, const float *data, s
                  size_t width);
 /* What every answer ends with: "mode","model_version","assumed"? as members. */
 void predict_put_end(struct json_out *o, const struct model *m);
+/* A header for this shape and then the numbers; rank at most 6. */
+void predict_answer_npy(struct predict *p, const float *data, int rank, const size_t *dim);
 void predict_answer(struct predict *p);                         /* and frees p */
 void predict_fail(struct predict *p, const char *wire_code);    /* p->error; and frees p */
 void predict_free(struct predict *p);

@@ -20,6 +20,7 @@ void predict_free(struct predict *p)
         free(p->series->states);
     }
     free(p->series);
+    predict_whole_free(p->whole);
     free(p);
 }
 
@@ -128,16 +129,14 @@ static int npy_shape(const struct predict *p, bool last, size_t *dim)
 }
 
 /* .npy version 1: magic, u16 header bytes, a header that ends in a newline at a multiple of 64 (see input_files.c) */
-static void answer_npy(struct predict *p)
+void predict_answer_npy(struct predict *p, const float *data, int rank, const size_t *dim)
 {
     struct json_out o;
     char head[128], text[118];
-    bool last = p->model->info->output_last && !p->series;
-    size_t bytes = p->in.batch * p->out_steps * p->out_width * sizeof(float), dim[RNND_MAX_RANK + 2];
-    int rank = npy_shape(p, last, dim);
+    size_t bytes = sizeof(float);
     size_t n = (size_t)snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (");
-    for (int k = 0; k < rank && n < sizeof text; k++)
-        n += (size_t)snprintf(text + n, sizeof text - n, k ? ", %zu" : "%zu", dim[k]);
+    for (int k = 0; k < rank && n < sizeof text; bytes *= dim[k++])
+        n += (size_t)snprintf(text + n, sizeof text - n, k ? ", %zu" : rank == 1 ? "%zu," : "%zu", dim[k]);
     if (n < sizeof text) n += (size_t)snprintf(text + n, sizeof text - n, "), }");
     memset(head, ' ', sizeof head);
     memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10);
@@ -145,11 +144,18 @@ static void answer_npy(struct predict *p)
     head[127] = '\n';
     json_out_init(&o);
     json_append(&o, head, sizeof head);
-    json_append(&o, (const char *)p->outputs, bytes);
+    json_append(&o, (const char *)data, bytes);
     add_headers(p);
     if (o.failed) http_error(p->r, 503, "no_memory", "", "the answer found no memory");
     else http_answer(p->r, 200, "application/x-npy", o.data, o.bytes);
     json_out_free(&o);
+}
+
+static void answer_npy(struct predict *p)
+{
+    size_t dim[RNND_MAX_RANK + 2];
+    int rank = npy_shape(p, p->model->info->output_last && !p->series, dim);
+    predict_answer_npy(p, p->outputs, rank, dim);
 }
 
 /* window,step,0,1,..: a row an output step */
