@@ -121,7 +121,7 @@ typedef struct rnnd_info {
     const rnnd_port *inputs, *outputs;
     size_t input_count, output_count;
     size_t input_width;      /* floats of one step's input row: all inputs side by side */
-    size_t output_width;     /* floats of one step's output row (series: one per channel, original units) */
+    size_t output_width;     /* floats of one step's output row (series: one per target, original units) */
     const rnnd_layer *layers;
     size_t layer_count;
     uint64_t parameters;
@@ -136,6 +136,8 @@ typedef struct rnnd_info {
     /* series */
     const char *const *channels;
     size_t channel_count;
+    const char *const *targets; /* of the channels, those that are answered, in the order of answers; else all */
+    size_t target_count;
     size_t horizon;          /* trained horizon */
     size_t warmup;           /* steps before a forecast is honest */
     const float *quantiles;  /* trained quantiles, ascending */
@@ -342,13 +344,14 @@ typedef struct rnnd_forecast_params {
 } rnnd_forecast_params;
 
 typedef struct rnnd_forecast_out { /* caller's buffers, original units; any may be NULL */
-    float *mean;             /* [horizon][channels] */
-    float *quantiles;        /* [quantile_count][horizon][channels]; never cross */
-    float *samples;          /* [samples][horizon][channels] */
+    float *mean;             /* [horizon][targets] */
+    float *quantiles;        /* [quantile_count][horizon][targets]; never cross */
+    float *samples;          /* [samples][horizon][targets] */
 } rnnd_forecast_out;
 
 /* A forecast being computed from a copy of `state`, in slices, so that it can share a thread with others. Refused
- * before warm-up (MISMATCH: needed and given). Beyond the trained horizon the model is fed its own medians. */
+ * before warm-up (MISMATCH: needed and given). Beyond the trained horizon the model is fed its own medians; UNSUPPORTED
+ * where it does not answer all of its channels. So are sample paths of several steps. */
 typedef struct rnnd_forecast rnnd_forecast;
 RNND_API rnnd_code rnnd_forecast_open(const rnnd_model *model, const void *state, const rnnd_forecast_params *params,
                                       rnnd_forecast **out, rnnd_error *err);

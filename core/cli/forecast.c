@@ -76,12 +76,12 @@ static void print_forecast(const rnnd_info *m, const rnnd_forecast_params *p, co
     for (size_t q = 0; q < p->quantile_count; q++)
         printf(",q%g", (double)p->quantiles[q]);
     printf("\n");
-    size_t channels = m->channel_count;
+    size_t targets = m->target_count;
     for (size_t i = 0; i < p->horizon; i++)
-        for (size_t k = 0; k < channels; k++) {
-            printf("%zu,%s,%.9g", i + 1, m->channels[k], (double)out->mean[i * channels + k]);
+        for (size_t k = 0; k < targets; k++) {
+            printf("%zu,%s,%.9g", i + 1, m->targets[k], (double)out->mean[i * targets + k]);
             for (size_t q = 0; q < p->quantile_count; q++)
-                printf(",%.9g", (double)out->quantiles[(q * p->horizon + i) * channels + k]);
+                printf(",%.9g", (double)out->quantiles[(q * p->horizon + i) * targets + k]);
             printf("\n");
         }
 }
@@ -92,7 +92,7 @@ static rnnd_code ask(const rnnd_model *model, rnnd_workspace *ws, const void *st
     const rnnd_info *m = rnnd_model_info(model);
     rnnd_forecast *f = NULL;
     rnnd_forecast_out out = {0};
-    size_t cells = p->horizon * m->channel_count;
+    size_t cells = p->horizon * m->target_count;
     bool done = false;
     rnnd_code code = rnnd_forecast_open(model, state, p, &f, err);
     if (code != RNND_OK)

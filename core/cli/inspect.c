@@ -62,6 +62,10 @@ static void print_task(const rnnd_info *m)
     printf("%-13s", "channels");
     for (size_t i = 0; i < m->channel_count; i++)
         printf("%s %s", i ? "," : "", m->channels[i]);
+    if (m->target_count < m->channel_count)
+        printf("\n%-13s", "target");
+    for (size_t i = 0; i < m->target_count && m->target_count < m->channel_count; i++)
+        printf("%s %s", i ? "," : "", m->targets[i]);
     printf("\n%-13s %zu step%s, after a warm-up of %zu\n", "horizon", m->horizon, m->horizon == 1 ? "" : "s",
            m->warmup);
     line("frequency", m->frequency);

@@ -35,7 +35,8 @@ struct series_config {
     enum missing_policy missing; size_t missing_limit; /* longest run filled in; 0 = any */
     struct feature_config *features; size_t feature_count;
     size_t horizon, warmup;
-    float *quantiles; size_t quantile_count; /* ascending; head output: [horizon][quantile][channel] */
+    size_t *targets; size_t target_count; /* channels that the network answers, in its order; absent: all of them */
+    float *quantiles; size_t quantile_count; /* ascending; head output: [horizon][quantile][target] */
     bool residual_output;        /* head is added to the baseline at that step ahead */
     const char *frequency;
 };

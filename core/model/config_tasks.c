@@ -240,6 +240,33 @@ static rnnd_code read_channels(const struct json *list, struct arena *arena, str
     return RNND_OK;
 }
 
+static rnnd_code put_target(const char *name, struct series_config *out, rnnd_error *err)
+{
+    size_t c = 0;
+    while (name && c < out->channel_count && strcmp(out->channels[c].name, name) != 0) c++;
+    if (!name || c == out->channel_count)
+        return fail_at(err, RNND_MISMATCH, "target",
+                       "series: \"target\" must be a channel's name or a list of them, found %s%.60s%s",
+                       name ? "\"" : "something else", name ? name : "", name ? "\", which is none" : "");
+    for (size_t k = 0; k < out->target_count; k++)
+        if (out->targets[k] == c)
+            return fail_at(err, RNND_MISMATCH, "target", "series: \"target\" names \"%.60s\" twice", name);
+    out->targets[out->target_count++] = c;
+    return RNND_OK;
+}
+
+static rnnd_code read_target(const struct json *j, struct arena *arena, struct series_config *out, rnnd_error *err)
+{
+    rnnd_code code = RNND_OK;
+    if (!j || json_is_null(j)) return RNND_OK;
+    out->targets = arena_alloc(arena, out->channel_count, sizeof *out->targets);
+    if (!out->targets) return fail_memory(err, out->channel_count * sizeof *out->targets);
+    if (!json_is_array(j) || json_count(j) == 0) return put_target(json_string(j), out, err);
+    for (const struct json *e = json_first(j); e && !code; e = json_next(e))
+        code = put_target(json_string(e), out, err);
+    return code;
+}
+
 static rnnd_code read_features(const struct json *list, struct arena *arena, struct series_config *out, rnnd_error *err)
 {
     static const char *const known[] = {"type", "lag", NULL};
@@ -310,7 +337,7 @@ static rnnd_code read_baseline(const struct json *j, struct series_config *out, 
 rnnd_code config_read_series(const struct json *j, struct arena *arena, struct series_config *out, rnnd_error *err)
 {
     static const char *const known[] = {"channels",  "baseline", "running", "missing",   "features", "horizon",
-                                        "quantiles", "residual", "warmup",  "frequency", NULL};
+                                        "quantiles", "residual", "warmup",  "frequency", "target",   NULL};
     static const char *const running_keys[] = {"decay", NULL};
     static const char *const missing_keys[] = {"policy", "limit", NULL};
     static const char *const policies[] = {"prediction", "last", "refuse", NULL};
@@ -323,6 +350,7 @@ rnnd_code config_read_series(const struct json *j, struct arena *arena, struct s
     if (!j) return fail_at(err, RNND_MISMATCH, "series", "configuration: the task series needs \"series\"");
     rnnd_code code = options_check(&o, known, err);
     if (!code) code = read_channels(json_get(j, "channels"), arena, out, err);
+    if (!code) code = read_target(json_get(j, "target"), arena, out, err);
     if (!code) code = read_baseline(json_get(j, "baseline"), out, err);
     if (!code) code = options_check(&running, running_keys, err);
     if (!code) code = option_float(&running, "decay", 0, &out->running_decay, err);

@@ -4,7 +4,10 @@
  * medians of the whole horizon, its new head row answers the next one, and so on. Sample paths are forks of their own:
  * each draws the next value of every channel from the quantiles one step ahead (a uniform level by its own generator:
  * the seed, and the path's number as the stream) and is fed the draw. All paths take a step before any takes the next,
- * so they share batches; the answer does not depend on how the work was sliced. */
+ * so they share batches; the answer does not depend on how the work was sliced.
+ *
+ * A model that answers some of its channels alone cannot be fed its own answers: what it does not answer in one go is
+ * refused. */
 #include "core/base/error.h"
 #include "core/base/mem.h"
 #include "core/base/rng.h"
@@ -16,10 +19,10 @@
 
 struct rnnd_forecast {
     const struct rnnd_model *model;
-    size_t channels, horizon, quantile_count, samples;
+    size_t channels, targets, horizon, quantile_count, samples;
     double *scores;              /* [quantile_count] */
-    float *mean;                 /* [horizon][C] */
-    float *quantiles;            /* [quantile_count][horizon][C] */
+    float *mean;                 /* [horizon][targets] */
+    float *quantiles;            /* [quantile_count][horizon][targets] */
     /* the fork that goes beyond the trained horizon */
     void *fork;
     float *medians;              /* [trained horizon][C] what it is fed next */
@@ -28,12 +31,30 @@ struct rnnd_forecast {
     size_t stride;               /* bytes of a state, a multiple of 64 */
     char *states;                /* [samples] states */
     struct rng *generators;      /* [samples] */
-    float *paths;                /* [samples][horizon][C] */
+    float *paths;                /* [samples][horizon][targets] */
+    float *draws;                /* [samples][C] the newest of them, to be fed */
     struct rnnd_step_row *rows;  /* [samples] */
     size_t step, path;           /* the next draw */
 };
 
 /* ---- opening -------------------------------------------------------------------------------------------------- */
+
+/* Only what answers every channel can be fed its own answers. */
+static rnnd_code check_reach(const struct rnnd_model *m, const rnnd_forecast_params *params, rnnd_error *err)
+{
+    const struct series_plan *p = series_plan(m);
+    if (p->targets == p->channels)
+        return RNND_OK;
+    if (params->horizon > p->horizon)
+        return fail_at(err, RNND_UNSUPPORTED, "horizon", "model '%s' answers %zu of its %zu channels, so what the "
+                       "others will be is not known and it reaches %zu step%s ahead, asked for are %zu", m->info.name,
+                       p->targets, p->channels, p->horizon, p->horizon == 1 ? "" : "s", params->horizon);
+    if (params->samples && params->horizon > 1)
+        return fail_at(err, RNND_UNSUPPORTED, "samples", "model '%s' answers %zu of its %zu channels, so what the "
+                       "others will be is not known and sample paths have one step, asked for are %zu", m->info.name,
+                       p->targets, p->channels, params->horizon);
+    return RNND_OK;
+}
 
 static rnnd_code check_params(const struct rnnd_model *m, const rnnd_forecast_params *params, rnnd_error *err)
 {
@@ -42,6 +63,9 @@ static rnnd_code check_params(const struct rnnd_model *m, const rnnd_forecast_pa
                        m->info.name);
     if (params->horizon == 0)
         return fail_at(err, RNND_INVALID, "horizon", "the horizon must be at least 1, found 0");
+    rnnd_code code = check_reach(m, params, err);
+    if (code)
+        return code;
     for (size_t k = 0; k < params->quantile_count; k++) {
         float q = params->quantiles[k];
         if (!(q > 0.0f && q < 1.0f))
@@ -63,7 +87,7 @@ static rnnd_code check_state(const struct rnnd_model *m, const struct series_sta
     if (st->steps < needed)
         return fail_at(err, RNND_MISMATCH, "series", "model '%s' needs %zu steps of history before a forecast, given "
                        "are %llu", m->info.name, needed, (unsigned long long)st->steps);
-    if (!m->kernels->finite(p->horizon * p->levels * p->channels, series_floats_const(st) + p->head))
+    if (!m->kernels->finite(p->horizon * p->levels * p->targets, series_floats_const(st) + p->head))
         return fail(err, RNND_NOT_FINITE, "the state of model '%s' holds values that are not finite", m->info.name);
     return RNND_OK;
 }
@@ -72,14 +96,13 @@ static rnnd_code check_state(const struct rnnd_model *m, const struct series_sta
 static rnnd_code take_memory(struct rnnd_forecast *f, const rnnd_forecast_params *params, rnnd_error *err)
 {
     const struct rnnd_model *m = f->model;
-    size_t row, all, paths = 0, states = 0, trained;
-    if (!size_add(m->state_bytes, 63, &f->stride) || !size_mul(params->horizon, f->channels, &row) ||
+    size_t row, all, paths = 0, states = 0, trained = 0;
+    if (!size_add(m->state_bytes, 63, &f->stride) || !size_mul(params->horizon, f->targets, &row) ||
         !size_mul(row, params->quantile_count, &all) || !size_mul(row, params->samples, &paths))
         return fail(err, RNND_TOO_LARGE, "a forecast of %zu steps, %zu quantiles and %zu samples does not fit in "
                     "memory", params->horizon, params->quantile_count, params->samples);
     f->stride -= f->stride % 64;
-    trained = series_plan(m)->horizon * f->channels; /* a part of the head row, so it fits */
-    if (!size_mul(f->stride, params->samples, &states))
+    if (!size_mul(series_plan(m)->horizon, f->channels, &trained) || !size_mul(f->stride, params->samples, &states))
         return fail(err, RNND_TOO_LARGE, "the states of %zu sample paths do not fit in memory", params->samples);
     bool ok = (f->fork = mem_aligned(f->stride)) && (f->medians = mem_alloc(trained, sizeof(float))) &&
               (f->mean = mem_alloc(row, sizeof(float)));
@@ -89,6 +112,7 @@ static rnnd_code take_memory(struct rnnd_forecast *f, const rnnd_forecast_params
     if (ok && paths)
         ok = (f->paths = mem_alloc(paths, sizeof(float))) && (f->states = mem_aligned(states)) &&
              (f->generators = mem_alloc(params->samples, sizeof *f->generators)) &&
+             (f->draws = mem_alloc(params->samples, f->channels * sizeof(float))) &&
              (f->rows = mem_alloc(params->samples, sizeof *f->rows));
     return ok ? RNND_OK : fail_memory(err, (row + all + paths) * sizeof(float) + states);
 }
@@ -98,15 +122,16 @@ static void answer_block(struct rnnd_forecast *f)
 {
     const struct rnnd_model *m = f->model;
     const void *ts = model_task_state(m, f->fork);
-    size_t trained = series_plan(m)->horizon, C = f->channels;
+    const struct series_plan *p = series_plan(m);
+    size_t trained = p->horizon, C = f->channels, T = f->targets;
     for (size_t j = 1; j <= trained && f->answered < f->horizon; j++, f->answered++)
-        for (size_t c = 0; c < C; c++) {
+        for (size_t i = 0; i < T; i++) {
             double values[MAX_LEVELS];
-            series_levels(m, ts, j, c, values);
-            f->medians[(j - 1) * C + c] = (float)series_at(m, c, values, 0.0);
-            f->mean[f->answered * C + c] = (float)series_mean(m, c, values);
+            series_levels(m, ts, j, i, values);
+            f->medians[(j - 1) * C + p->target[i]] = (float)series_at(m, i, values, 0.0);
+            f->mean[f->answered * T + i] = (float)series_mean(m, i, values);
             for (size_t k = 0; k < f->quantile_count; k++)
-                f->quantiles[(k * f->horizon + f->answered) * C + c] = (float)series_at(m, c, values, f->scores[k]);
+                f->quantiles[(k * f->horizon + f->answered) * T + i] = (float)series_at(m, i, values, f->scores[k]);
         }
     f->fed = 0;
 }
@@ -125,6 +150,7 @@ rnnd_code rnnd_forecast_open(const struct rnnd_model *model, const void *state, 
         return fail_memory(err, sizeof *f);
     f->model = model;
     f->channels = series_plan(model)->channels;
+    f->targets = series_plan(model)->targets;
     f->horizon = params->horizon;
     f->quantile_count = params->quantile_count;
     f->samples = params->samples;
@@ -159,6 +185,7 @@ void rnnd_forecast_close(struct rnnd_forecast *f)
     mem_free(f->states);
     mem_free(f->generators);
     mem_free(f->paths);
+    mem_free(f->draws);
     mem_free(f->rows);
     mem_free(f);
 }
@@ -187,14 +214,17 @@ static rnnd_code work_beyond(struct rnnd_forecast *f, rnnd_workspace *ws, rnnd_e
     return RNND_OK;
 }
 
-static void draw(struct rnnd_forecast *f, size_t path, float *values_out)
+/* Into the path, and where it is fed from. */
+static void draw(struct rnnd_forecast *f, size_t path)
 {
     const struct rnnd_model *m = f->model;
     const void *ts = model_task_state(m, f->states + path * f->stride);
-    for (size_t c = 0; c < f->channels; c++) {
+    float *out = f->paths + (path * f->horizon + f->step) * f->targets, *fed = f->draws + path * f->channels;
+    for (size_t k = 0; k < f->targets; k++) {
         double values[MAX_LEVELS], u = rng_unit(&f->generators[path]);
-        series_levels(m, ts, 1, c, values);
-        values_out[c] = (float)series_at(m, c, values, fixed_normal_quantile(u > 0x1p-53 ? u : 0x1p-53));
+        series_levels(m, ts, 1, k, values);
+        out[k] = (float)series_at(m, k, values, fixed_normal_quantile(u > 0x1p-53 ? u : 0x1p-53));
+        fed[series_plan(m)->target[k]] = out[k];
     }
 }
 
@@ -206,9 +236,9 @@ static rnnd_code work_paths(struct rnnd_forecast *f, rnnd_workspace *ws, size_t 
     *used = n;
     for (size_t i = 0; i < n; i++) {
         size_t path = f->path + i;
-        float *value = f->paths + (path * f->horizon + f->step) * f->channels;
-        draw(f, path, value);
-        f->rows[i] = (struct rnnd_step_row){ .state = f->states + path * f->stride, .input = value };
+        draw(f, path);
+        f->rows[i] = (struct rnnd_step_row){ .state = f->states + path * f->stride,
+                                             .input = f->draws + path * f->channels };
     }
     if (f->step + 1 < f->horizon) {
         rnnd_code code = rnnd_step(ws, f->rows, n, err);
@@ -243,15 +273,15 @@ rnnd_code rnnd_forecast_work(struct rnnd_forecast *f, rnnd_workspace *ws, size_t
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
-/* Copies [count][horizon][C] floats, or names the step of the first that is not finite. */
+/* Copies [count][horizon][targets] floats, or names the step of the first that is not finite. */
 static rnnd_code copy_finite(const struct rnnd_forecast *f, float *to, const float *from, size_t count,
                              const char *what, rnnd_error *err)
 {
-    size_t row = f->horizon * f->channels;
+    size_t row = f->horizon * f->targets;
     for (size_t i = 0; to && i < count * row; i++) {
         if (!isfinite(from[i]))
             return fail(err, RNND_NOT_FINITE, "the %s of the forecast of model '%s' is not finite at step %zu of %zu",
-                        what, f->model->info.name, i % row / f->channels + 1, f->horizon);
+                        what, f->model->info.name, i % row / f->targets + 1, f->horizon);
         to[i] = from[i];
     }
     return RNND_OK;

@@ -1,7 +1,8 @@
 /* series.c -- the series task: original units to network rows and back, with causal statistics in the state.
  *
  * One step, per channel, with s_t the scaled value:
- *   missing      s_t = the model's own median for this step | the last value | refused
+ *   missing      s_t = the model's own median for this step (the last value, if it answers none for the channel) |
+ *                the last value | refused
  *   running      m += k (s_t - m),  v += k (|s_t - m| - v),  k = max(1 - decay, 1/(t + 1));  scale = v, at least 1e-3
  *                (without: m = 0, scale = 1)
  *   baseline     b_t = ring[t mod period] once it is full, before that (and for `last`) s_t-1, at first 0; `none`: 0
@@ -96,10 +97,11 @@ static rnnd_code check_config(const struct rnnd_model *m, rnnd_error *err)
     if (!size_mul(s->feature_count, s->channel_count, &inputs) || inputs != m->network_inputs)
         return fail(err, RNND_MISMATCH, "the network takes %zu numbers a step, %zu features of %zu channels were "
                     "configured", m->network_inputs, s->feature_count, s->channel_count);
-    if (!size_mul(s->horizon, levels, &outputs) || !size_mul(outputs, s->channel_count, &outputs) ||
+    if (!size_mul(s->horizon, levels, &outputs) || !size_mul(outputs, s->target_count, &outputs) ||
         outputs != m->network_outputs)
-        return fail(err, RNND_MISMATCH, "the network gives %zu numbers a step, wanted are a horizon of %zu times %zu "
-                    "quantiles times %zu channels", m->network_outputs, s->horizon, levels, s->channel_count);
+        return fail_at(err, RNND_MISMATCH, "target", "the network gives %zu numbers a step, wanted are a horizon of "
+                       "%zu times %zu quantiles times %zu channels; \"target\" names those that it answers, if not all",
+                       m->network_outputs, s->horizon, levels, s->target_count);
     return RNND_OK;
 }
 
@@ -125,27 +127,45 @@ static bool lay_out(const struct series_config *s, struct series_plan *p)
         lagged |= f->kind == FEATURE_LAG;
     }
     fits = !lagged || size_add(deepest_value, 1, &p->value_depth);
-    fits = fits && size_add(deepest_residual, 1, &p->residual_depth) && size_mul(p->horizon, p->levels, &heads);
+    fits = fits && size_add(deepest_residual, 1, &p->residual_depth) && size_mul(p->horizon, p->levels, &heads) &&
+           size_mul(heads, p->targets, &heads);
     fits = fits && place(p, s->running_decay > 0, &p->mean) && place(p, s->running_decay > 0, &p->spread);
     fits = fits && place(p, 1, &p->last) && place(p, 1, &p->gap);
     fits = fits && place(p, s->baseline == BASELINE_SEASONAL ? s->period : 0, &p->season);
     fits = fits && place(p, p->value_depth, &p->values) && place(p, p->residual_depth, &p->residuals);
-    fits = fits && place(p, averages, &p->averages) && place(p, heads, &p->head);
+    fits = fits && place(p, averages, &p->averages) && place(p, 0, &p->head) && size_add(p->floats, heads, &p->floats);
     return fits && size_add(p->floats, p->floats % 2, &p->floats); /* states are multiples of 8 bytes */
+}
+
+/* Without targets every channel is one. */
+static rnnd_code name_targets(struct series_config *s, struct arena *arena, rnnd_error *err)
+{
+    if (s->target_count)
+        return RNND_OK;
+    if (!(s->targets = arena_alloc(arena, s->channel_count + 1, sizeof *s->targets)))
+        return fail_memory(err, s->channel_count * sizeof *s->targets);
+    for (; s->target_count < s->channel_count; s->target_count++)
+        s->targets[s->target_count] = s->target_count;
+    return RNND_OK;
 }
 
 static rnnd_code attach(struct rnnd_model *m, rnnd_error *err)
 {
     static const float half = 0.5f;
     const struct series_config *s = &m->config.series;
-    rnnd_code code = check_config(m, err);
+    rnnd_code code = name_targets(&m->config.series, &m->arena, err);
+    if (!code)
+        code = check_config(m, err);
     if (code)
         return code;
     struct series_plan *p = arena_alloc(&m->arena, 1, sizeof *p);
     const char **names = arena_alloc(&m->arena, s->channel_count, sizeof *names);
-    if (!p || !names)
+    const char **targets = arena_alloc(&m->arena, s->target_count, sizeof *targets);
+    if (!p || !names || !targets)
         return fail_memory(err, sizeof *p);
     p->channels = s->channel_count;
+    p->targets = s->target_count;
+    p->target = s->targets;
     p->horizon = s->horizon;
     p->levels = s->quantile_count ? s->quantile_count : 1;
     p->anchor = s->quantile_count ? quantile_anchor(s->quantiles, s->quantile_count) : 0;
@@ -157,15 +177,20 @@ static rnnd_code attach(struct rnnd_model *m, rnnd_error *err)
                     "these take more", MAX_TASK_BYTES);
     for (size_t c = 0; c < s->channel_count; c++)
         names[c] = s->channels[c].name;
+    for (size_t k = 0; k < s->target_count; k++)
+        targets[k] = names[s->targets[k]];
     m->task_data = p;
     m->info.channels = names;
     m->info.channel_count = s->channel_count;
+    m->info.targets = targets;
+    m->info.target_count = s->target_count;
     m->info.horizon = s->horizon;
     m->info.warmup = s->warmup;
     m->info.quantiles = s->quantiles;
     m->info.quantile_count = s->quantile_count;
     m->info.frequency = s->frequency ? s->frequency : "";
-    m->info.input_width = m->info.output_width = s->channel_count;
+    m->info.input_width = s->channel_count;
+    m->info.output_width = s->target_count;
     return RNND_OK;
 }
 
@@ -190,11 +215,14 @@ static rnnd_code fill_in(const struct rnnd_model *m, const void *task_state, siz
     if (st->steps == 0)
         return RNND_OK;
     *scaled = f[p->last + c];
-    if (s->missing == MISSING_PREDICTION) {
+    size_t k = 0;
+    while (k < p->targets && p->target[k] != c)
+        k++;
+    if (s->missing == MISSING_PREDICTION && k < p->targets) {
         double values[MAX_LEVELS];
         float own, back;
-        series_levels(m, task_state, 1, c, values);
-        own = (float)series_at(m, c, values, 0.0);
+        series_levels(m, task_state, 1, k, values);
+        own = (float)series_at(m, k, values, 0.0);
         if (isfinite(own) && !scaler_forward(&s->channels[c], own, &back, NULL))
             *scaled = back;
     }
@@ -296,42 +324,43 @@ static void after(const struct rnnd_model *m, void *task_state, const float *net
 {
     const struct series_plan *p = series_plan(m);
     memcpy(series_floats(task_state) + p->head, network_row, m->network_outputs * sizeof(float));
-    for (size_t c = 0; output && c < p->channels; c++) {
+    for (size_t k = 0; output && k < p->targets; k++) {
         double values[MAX_LEVELS];
-        series_levels(m, task_state, 1, c, values);
-        output[c] = (float)series_mean(m, c, values);
+        series_levels(m, task_state, 1, k, values);
+        output[k] = (float)series_mean(m, k, values);
     }
 }
 
 /* ---- answers -------------------------------------------------------------------------------------------------- */
 
-void series_levels(const struct rnnd_model *m, const void *task_state, size_t ahead, size_t c, double *values)
+void series_levels(const struct rnnd_model *m, const void *task_state, size_t ahead, size_t k, double *values)
 {
     const struct series_config *s = &m->config.series;
     const struct series_plan *p = series_plan(m);
     const struct series_state *st = task_state;
     const float *f = series_floats_const(task_state);
-    const float *head = f + p->head + (ahead - 1) * p->levels * p->channels + c;
+    const float *head = f + p->head + (ahead - 1) * p->levels * p->targets + k;
+    size_t c = p->target[k];
     double scale = (double)running_scale(s, p, f, c);
     double from = (double)(s->residual_output ? baseline_at(s, p, f, st->steps, st->steps - 1 + ahead, c)
                                               : running_mean(s, p, f, c));
-    for (size_t k = 0; k < p->levels; k++)
-        values[k] = scaler_inverse(&s->channels[c], from + (double)head[k * p->channels] * scale);
+    for (size_t i = 0; i < p->levels; i++)
+        values[i] = scaler_inverse(&s->channels[c], from + (double)head[i * p->targets] * scale);
     quantile_uncross(values, p->levels, p->anchor);
-    for (size_t k = 0; k < p->levels; k++)
-        values[k] = scaler_clamp(&s->channels[c], values[k]);
+    for (size_t i = 0; i < p->levels; i++)
+        values[i] = scaler_clamp(&s->channels[c], values[i]);
 }
 
-double series_mean(const struct rnnd_model *m, size_t c, const double *values)
+double series_mean(const struct rnnd_model *m, size_t k, const double *values)
 {
     const struct series_plan *p = series_plan(m);
-    return scaler_clamp(&m->config.series.channels[c], quantile_mean(p->weight, values, p->levels));
+    return scaler_clamp(&m->config.series.channels[p->target[k]], quantile_mean(p->weight, values, p->levels));
 }
 
-double series_at(const struct rnnd_model *m, size_t c, const double *values, double score)
+double series_at(const struct rnnd_model *m, size_t k, const double *values, double score)
 {
     const struct series_plan *p = series_plan(m);
-    return scaler_clamp(&m->config.series.channels[c], quantile_at(p->score, values, p->levels, score));
+    return scaler_clamp(&m->config.series.channels[p->target[k]], quantile_at(p->score, values, p->levels, score));
 }
 
 /* Places are found by remainders, so no number of steps leads out of the state. Statistics of values that a scaler lets

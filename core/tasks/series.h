@@ -16,6 +16,8 @@ struct series_state {
 /* [C] = one float per channel; values are scaled ones */
 struct series_plan {
     size_t channels, horizon;
+    size_t targets;                /* of the channels, those that the network answers */
+    const size_t *target;          /* [targets] which channel that is */
     size_t levels;                 /* values per step ahead and channel: trained quantiles, or 1 where there are none */
     size_t anchor;                 /* the level nearest to one half */
     double score[MAX_LEVELS], weight[MAX_LEVELS];
@@ -27,7 +29,7 @@ struct series_plan {
     size_t season;                 /* [period][C] */
     size_t values, residuals;      /* rings of the newest, [depth][C] */
     size_t averages;               /* [level and spread features][C] */
-    size_t head;                   /* [horizon][levels][C] the network's newest row */
+    size_t head;                   /* [horizon][levels][targets] the network's newest row */
     size_t floats;
 };
 
@@ -38,11 +40,11 @@ static inline const float *series_floats_const(const void *task_state)
     return (const float *)((const struct series_state *)task_state + 1);
 }
 
-/* What the kept head row says of channel c, `ahead` steps after the newest one (1 .. horizon), at every trained level:
+/* What the kept head row says of target k, `ahead` steps after the newest one (1 .. horizon), at every trained level:
  * values [levels] in original units, ascending and inside the channel's bounds. */
-void series_levels(const struct rnnd_model *m, const void *task_state, size_t ahead, size_t c, double *values);
+void series_levels(const struct rnnd_model *m, const void *task_state, size_t ahead, size_t k, double *values);
 /* The point forecast made of such values (the mean), and their value at a normal score; inside the bounds. */
-double series_mean(const struct rnnd_model *m, size_t c, const double *values);
-double series_at(const struct rnnd_model *m, size_t c, const double *values, double score);
+double series_mean(const struct rnnd_model *m, size_t k, const double *values);
+double series_at(const struct rnnd_model *m, size_t k, const double *values, double score);
 
 #endif

@@ -6,7 +6,7 @@
 #include "server/api/confirm.h"
 #include "server/api/forecast.h"
 
-struct numbers { float *mean, *quantiles, *samples; size_t steps, channels; };
+struct numbers { float *mean, *quantiles, *samples; size_t steps, channels; }; /* channels: those answered */
 
 static void put_times(struct json_out *o, const struct forecast_item *item)
 {
@@ -31,7 +31,7 @@ static void put_channels(struct json_out *o, const rnnd_info *info)
 {
     json_put_key(o, "channels");
     json_open(o, '[');
-    for (size_t i = 0; i < info->channel_count; i++) json_put_text(o, info->channels[i]);
+    for (size_t i = 0; i < info->target_count; i++) json_put_text(o, info->targets[i]);
     json_close(o, ']');
 }
 
@@ -115,7 +115,7 @@ static void write_csv(struct forecast_item *item, const struct numbers *n)
         else bytes = 0;
         json_append(o, text, (size_t)bytes);
         json_append(o, ",", 1);
-        put_csv_text(o, info->channels[i % n->channels]);
+        put_csv_text(o, info->targets[i % n->channels]);
         put_csv_float(o, n->mean[i]);
         for (size_t k = 0; k < q->quantile_count; k++) put_csv_float(o, n->quantiles[k * path + i]);
         for (size_t k = 0; k < q->samples; k++) put_csv_float(o, n->samples[k * path + i]);
@@ -126,8 +126,8 @@ static void write_csv(struct forecast_item *item, const struct numbers *n)
 rnnd_code forecast_write_item(struct forecast_item *item, rnnd_error *err)
 {
     const struct forecast_request *q = item->request;
-    size_t path = q->horizon * q->model->info->channel_count;
-    struct numbers n = {.steps = q->horizon, .channels = q->model->info->channel_count};
+    size_t path = q->horizon * q->model->info->target_count;
+    struct numbers n = {.steps = q->horizon, .channels = q->model->info->target_count};
     rnnd_code code = RNND_NO_MEMORY;
 
     n.mean = malloc(path * (1 + q->quantile_count + q->samples) * sizeof *n.mean);

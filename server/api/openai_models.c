@@ -87,6 +87,10 @@ static void put_facts(struct json_out *o, const struct model *m)
         json_open(o, '[');
         for (size_t i = 0; i < info->channel_count; i++) json_put_text(o, info->channels[i]);
         json_close(o, ']');
+        json_put_key(o, "targets");
+        json_open(o, '[');
+        for (size_t i = 0; i < info->target_count; i++) json_put_text(o, info->targets[i]);
+        json_close(o, ']');
         json_put_key(o, "horizon");
         json_put_int(o, (int64_t)info->horizon);
         json_put_key(o, "warmup");

@@ -202,7 +202,7 @@ async function forecast(event) {
     const body = { model: model.id, series, horizon: Number($("horizon").value), quantiles: [0.1, 0.5, 0.9] };
     if (!model.rnnd.quantiles.length) body.quantiles = [];
     const f = (await askJson("/v1/forecast", body)).forecasts[0];
-    const first = (list) => width === 1 ? list : list.map((row) => row[0]);
+    const first = (list) => f.channels.length === 1 ? list : list.map((row) => row[0]);
     const middle = first(f.quantiles["0.5"] || f.mean);
     draw(history, first(f.quantiles["0.1"] || f.mean), middle, first(f.quantiles["0.9"] || f.mean));
     $("forecast-state").textContent = `${f.steps_consumed} steps, ${f.imputed} filled in, ` +

@@ -149,6 +149,42 @@ cut -d, -f1,3 "$tmp/sales.csv" | "$rnnd" forecast - --model "$tmp/sales.json" -n
 [ "$(wc -l <"$tmp/out")" = 3 ]
 check "and the model forecasts" $?
 
+# ---- init: several columns in, one of them answered
+cp tests/vectors/rtjson/lstm.json "$tmp/three.json"
+awk 'BEGIN { print "date,a,b,c"; for (i = 1; i <= 9; i++) printf "2024-01-%02d,%g,%g,%g\n", i, i * i % 7, 100 + 3 * (i % 4), i / 8 }' >"$tmp/three.csv"
+refused "init: one answer for three columns" 1 "--target names the one" init "$tmp/three.json" --csv "$tmp/three.csv"
+"$rnnd" init "$tmp/three.json" --csv "$tmp/three.csv" --target b >"$tmp/out"
+check "init --target" $?
+"$rnnd" inspect "$tmp/three.json" | grep -q '^target  *b$'
+check "inspect says what is answered" $?
+"$rnnd" forecast "$tmp/three.csv" --model "$tmp/three.json" >"$tmp/f.csv" 2>"$tmp/err"
+check "it forecasts that column" $?
+cp "$tmp/three.json" "$tmp/bare.json"
+python3 - "$tmp/three.csv" >"$tmp/scaled.csv" <<'EOF'
+import sys
+rows = [[float(v) for v in line.split(",")[1:]] for line in open(sys.argv[1]).read().split()[1:]]
+columns = []
+for c in zip(*rows):
+    mean = sum(c) / len(c)
+    std = (sum((v - mean) ** 2 for v in c) / len(c)) ** 0.5
+    columns.append([(v - mean) / std for v in c])
+print("\n".join(",".join("%.9g" % v for v in r) for r in zip(*columns)))
+EOF
+"$rnnd" run "$tmp/bare.json" -i "$tmp/scaled.csv" -o "$tmp/y.csv"
+check "the same network on columns scaled by hand" $?
+python3 - "$tmp/three.csv" "$tmp/y.csv" "$tmp/f.csv" <<'EOF'
+import sys
+b = [float(line.split(",")[2]) for line in open(sys.argv[1]).read().split()[1:]]
+mean = sum(b) / len(b)
+std = (sum((v - mean) ** 2 for v in b) / len(b)) ** 0.5
+y = float(open(sys.argv[2]).read().split()[-1])
+step, channel, got = open(sys.argv[3]).read().split()[-1].split(",")
+assert (step, channel) == ("1", "b"), (step, channel)
+assert abs(float(got) - (mean + std * y)) < 1e-4, (got, mean + std * y)
+EOF
+check "its answer is that network's, in the units of the column" $?
+refused "and no further than it answers" 1 "1 of its 3 channels" forecast "$tmp/three.csv" --model "$tmp/three.json" -n 2
+
 # ---- generate ---------------------------------------------------------------------------------------------------------
 "$rnnd" generate $models/text.safetensors -p 'ab' -n 40 -s 5 >"$tmp/one"
 "$rnnd" generate $models/text.safetensors -p 'ab' -n 40 -s 5 >"$tmp/two"

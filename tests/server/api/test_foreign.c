@@ -476,6 +476,47 @@ static void real_streams(void **state)
     }
 }
 
+/* 20 channels in, one of them out: what Keras says of a window, in the units of the target. */
+static void real_forecast(void **state)
+{
+    struct array x, y;
+    struct test_reply reply;
+    struct json_out o;
+    char side[4096];
+    (void)state;
+    if (!is_there(REAL "weather/lstm_model.h5")) return;
+    copy_file(REAL "weather/lstm_model.h5", "net.pt");
+    size_t n = (size_t)sprintf(side, "{\"format\":1,\"task\":\"series\",\"series\":{\"horizon\":1,\"warmup\":36,"
+                                     "\"target\":\"c3\",\"channels\":[");
+    for (int c = 0; c < 20; c++)
+        n += (size_t)sprintf(side + n, "%s{\"name\":\"c%d\",\"scaler\":{\"type\":\"minmax\",\"min\":%d,\"max\":%d}}",
+                             c ? "," : "", c, -c, 16 + c);
+    sprintf(side + n, "]}}");
+    write_side_file(at("net.rnnd.json"), side);
+    serve((const char *const[]){at("net.pt"), NULL});
+    assert_true(arrays_npz(REAL "expected/weather_h5.npz", "in_x", &x));
+    assert_true(arrays_npz(REAL "expected/weather_h5.npz", "out_y", &y));
+    for (size_t i = 0; i < x.count; i++) x.data[i] = (float)(i % 20) * -1 + x.data[i] * (float)(16 + 2 * (i % 20));
+    for (size_t i = 0; i < y.count; i++) y.data[i] = -3 + y.data[i] * 22;
+    json_out_init(&o);
+    json_open(&o, '{');
+    json_put_key(&o, "series");
+    json_put_floats(&o, x.data, x.rank, x.dim);
+    json_close(&o, '}');
+    json_append(&o, "", 1);
+    ask("/v1/forecast", o.data, 200, &reply);
+    const char *from = reply.body;
+    for (size_t i = 0; i < y.count; i++) {
+        from = strstr(from, "\"channels\":[\"c3\"],\"mean\":[");
+        assert_non_null(from);
+        from += strlen("\"channels\":[\"c3\"],\"mean\":[");
+        near(strtof(from, NULL), y.data[i], largest(&y), "mean", i);
+    }
+    test_reply_free(&reply);
+    json_out_free(&o);
+    arrays_free(&x), arrays_free(&y);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +528,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(real_windows, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(real_state_dict, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(real_streams, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(real_forecast, make_folder, drop_folder),
     };
     return cmocka_run_group_tests_name("foreign", tests, NULL, NULL);
 }
