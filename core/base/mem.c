@@ -85,6 +85,11 @@ void mem_free(void *p)
     free(p);
 }
 
+void mem_rest(const void *mapped, size_t bytes)
+{
+    if (mapped && bytes) (void)madvise((void *)(uintptr_t)mapped, bytes, MADV_DONTNEED); /* advice: may be refused */
+}
+
 struct arena_block {
     struct arena_block *next;
     size_t used, size;

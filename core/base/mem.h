@@ -17,6 +17,10 @@ void *mem_aligned(size_t bytes);         /* 64-byte aligned, zeroed */
 char *mem_copy_string(const char *s);
 void mem_free(void *p);                  /* any of the above; NULL is fine */
 
+/* Bytes of a file that is mapped for reading and will not be looked at for a while: the system may take back the memory
+ * that holds them, and reads them again when they are. */
+void mem_rest(const void *mapped, size_t bytes);
+
 /* Torture tests: the n-th allocation from now fails (0 = none does); returns how many there were since the last
  * call. */
 size_t mem_fail_at(size_t n);

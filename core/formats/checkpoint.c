@@ -33,6 +33,11 @@ void checkpoint_free(struct checkpoint *ck)
     memset(ck, 0, sizeof *ck);
 }
 
+void checkpoint_rest(const struct checkpoint *ck)
+{
+    mem_rest(ck->mapped, ck->mapped_bytes);
+}
+
 rnnd_code checkpoint_add(struct checkpoint *ck, const struct checkpoint_tensor *t, rnnd_error *err)
 {
     if (ck->count == CHECKPOINT_MAX_TENSORS)

@@ -43,14 +43,16 @@ struct checkpoint_tensor {
 struct checkpoint {
     struct arena arena;                /* names, tables */
     struct checkpoint_tensor *tensors; /* by name, in byte order */
-    size_t count, cap;  /* cap: of checkpoint_add */
-    const char *config; /* JSON text or NULL */
+    size_t count, cap;                 /* cap: of checkpoint_add */
+    const char *config;                /* JSON text or NULL */
     size_t config_bytes;
-    bool config_made;   /* the reader wrote it from the file's own architecture: one beside the file wins over it */
+    bool config_made; /* the reader wrote it from the file's own architecture: one beside the file wins over it */
     const struct format *format; /* what has read it */
     void *own;                   /* the format's own document (an architecture), or NULL */
     void (*release)(void *own);  /* called by checkpoint_free, may be NULL */
-    uint8_t *memory[4];          /* blocks that tensors borrow from besides the file (inflated entries); freed too */
+    const void *mapped;          /* the file's bytes, where they are a map of it */
+    size_t mapped_bytes;
+    uint8_t *memory[4]; /* blocks that tensors borrow from besides the file (inflated entries); freed too */
 };
 
 void checkpoint_init(struct checkpoint *ck);
@@ -62,6 +64,8 @@ struct checkpoint_tensor *checkpoint_find(const struct checkpoint *ck, const cha
 rnnd_code checkpoint_add(struct checkpoint *ck, const struct checkpoint_tensor *t, rnnd_error *err);
 /* The elements as float32; the checkpoint's, or the file's where they lie there as such. */
 rnnd_code checkpoint_floats(struct checkpoint_tensor *t, const float **out, rnnd_error *err);
+/* What the graph is made of has been copied: the file's pages need no memory until its digest is taken. */
+void checkpoint_rest(const struct checkpoint *ck);
 enum dtype stored_dtype(enum stored stored); /* what it becomes in a tensor graph */
 /* A constant of a tensor graph, of the tensor's name: floats, whole numbers (beyond int64: the largest there is) or
  * truths. Its value number, or -1: no memory. */

@@ -53,7 +53,7 @@ struct cell_source { /* one layer and direction of a configured layer */
     float forget_bias;
 };
 
-struct cell_weights { /* canonical, as cell_spec; owned */
+struct cell_weights { /* canonical, as cell_spec; owned, from mem_aligned() */
     float *w_ih, *w_hh, *b_ih, *b_hh, *w_hr, *peephole;
 };
 

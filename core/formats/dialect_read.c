@@ -59,6 +59,16 @@ static float element(const struct view *v, size_t unit, size_t k)
     return v->data[v->wrap ? at / v->wrap * v->row + at % v->wrap : at];
 }
 
+/* K elements of a unit, one after the other. */
+static void copy_unit(const struct view *v, size_t unit, size_t K, float *to)
+{
+    if (v->k_stride == 1 && !v->wrap)
+        memcpy(to, v->data + unit * v->unit_stride, K * sizeof *to);
+    else
+        for (size_t k = 0; k < K; k++)
+            to[k] = element(v, unit, k);
+}
+
 static size_t place(const char *order, char gate)
 {
     return (size_t)(strchr(order, gate) - order);
@@ -158,12 +168,8 @@ static rnnd_code read_gates(const struct cell_source *s, struct cell_weights *w,
         if (!code && s->bias) code = view_biases(s, gates[g], &b, &bh, err);
         if (code) return code;
         for (size_t u = 0; u < H; u++) {
-            float *to = w->w_ih + (g * H + u) * s->inputs;
-            for (size_t k = 0; k < s->inputs; k++)
-                to[k] = element(&x, u, k);
-            to = w->w_hh + (g * H + u) * R;
-            for (size_t k = 0; k < R; k++)
-                to[k] = element(&h, u, k);
+            copy_unit(&x, u, s->inputs, w->w_ih + (g * H + u) * s->inputs);
+            copy_unit(&h, u, R, w->w_hh + (g * H + u) * R);
             if (b) w->b_ih[g * H + u] = b[u];
             if (bh) w->b_hh[g * H + u] = bh[u];
             if (gates[g] == 'f' && s->forget_bias != 0) w->b_ih[g * H + u] += s->forget_bias;
@@ -212,7 +218,7 @@ static rnnd_code read_peephole(const struct cell_source *s, struct cell_weights 
 static bool make(float **p, size_t a, size_t b)
 {
     size_t n;
-    return size_mul(a, b, &n) && (*p = mem_alloc(n, sizeof(float))) != NULL;
+    return size_mul(a, b, &n) && size_mul(n, sizeof(float), &n) && (*p = mem_aligned(n)) != NULL;
 }
 
 rnnd_code dialect_read(const struct cell_source *s, struct cell_weights *w, rnnd_error *err)

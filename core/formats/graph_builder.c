@@ -21,21 +21,36 @@ static void no_memory(struct graph_builder *b)
 
 /* ---- constants ---- */
 
-static int constant(struct graph_builder *b, enum dtype dtype, int rank, const size_t *dim, const void *data)
+/* Counts what a constant takes; false: more than there may be. */
+static bool room(struct graph_builder *b, enum dtype dtype, int rank, const size_t *dim)
 {
     size_t count = 1, bytes = 0;
-    if (b->code) return -1;
+    if (b->code) return false;
     for (int i = 0; i < rank; i++)
         if (!size_mul(count, dim[i], &count)) count = SIZE_MAX;
-    if (!size_mul(count, dtype == DTYPE_F32 ? sizeof(float) : sizeof(int64_t), &bytes) ||
-        !size_add(b->constant_bytes, bytes, &b->constant_bytes) || b->constant_bytes > b->constant_limit) {
-        build_keep(b, fail_at(b->err, RNND_TOO_LARGE, b->layer,
-                              "layer \"%.80s\": the network's constants take more than %zu bytes", b->layer,
-                              b->constant_limit));
-        return -1;
-    }
+    if (size_mul(count, dtype == DTYPE_F32 ? sizeof(float) : sizeof(int64_t), &bytes) &&
+        size_add(b->constant_bytes, bytes, &b->constant_bytes) && b->constant_bytes <= b->constant_limit)
+        return true;
+    build_keep(b, fail_at(b->err, RNND_TOO_LARGE, b->layer,
+                          "layer \"%.80s\": the network's constants take more than %zu bytes", b->layer,
+                          b->constant_limit));
+    return false;
+}
+
+static int constant(struct graph_builder *b, enum dtype dtype, int rank, const size_t *dim, const void *data)
+{
+    if (!room(b, dtype, rank, dim)) return -1;
     int v = graph_constant(b->g, b->layer, dtype, rank, dim, data);
     if (v < 0) no_memory(b);
+    return v;
+}
+
+int build_take(struct graph_builder *b, int rank, const size_t *dim, float *data)
+{
+    int v = room(b, DTYPE_F32, rank, dim) ? graph_constant_take(b->g, b->layer, DTYPE_F32, rank, dim, data) : -1;
+    if (v >= 0) return v;
+    mem_free(data);
+    if (!b->code) no_memory(b);
     return v;
 }
 

@@ -48,9 +48,9 @@ size_t keras_cell_weights(struct lowering *L, const struct keras_layer *cell)
 /* ---- weights ---- */
 
 static int constant(struct lowering *L, struct checkpoint_tensor *t, const char *role, int rank, const size_t *dim,
-                    const float *data)
+                    float *data)
 {
-    int value = build_floats(&L->b, rank, dim, data);
+    int value = build_take(&L->b, rank, dim, data);
     keras_cache(L, t, role, value);
     return value;
 }
@@ -65,7 +65,7 @@ static int matrix(struct lowering *L, const struct keras_layer *l, const struct 
     if (!t) return -1;
     L->parameters -= t->count;
     int value = keras_cached(L, t, role);
-    float *w = value < 0 ? mem_alloc(t->count + 1, sizeof *w) : NULL;
+    float *w = value < 0 ? mem_aligned(t->count * sizeof *w) : NULL; /* the file holds as many bytes */
     if (value < 0 && !w) build_keep(&L->b, fail_memory(L->b.err, t->count * sizeof *w));
     for (size_t g = 0; w && g < c->gates; g++) {
         const float *block = k + (size_t)c->order[g] * H;
@@ -77,7 +77,6 @@ static int matrix(struct lowering *L, const struct keras_layer *l, const struct 
             }
     }
     if (w) value = constant(L, t, role, 3, (const size_t[]){1, row, K}, w);
-    mem_free(w);
     keras_weight_done(t);
     return value;
 }
@@ -94,7 +93,7 @@ static int biases(struct lowering *L, const struct keras_layer *l, const struct 
     int64_t dim[2] = {flat ? (int64_t)(two ? 2 * row : row) : two ? 2 : 1, (int64_t)row};
     const float *b = keras_floats(L, l, 2, "bias", flat ? 1 : 2, dim);
     int value = b ? keras_cached(L, t, "bias") : -1;
-    float *both = b && value < 0 ? mem_alloc(2 * row, sizeof *both) : NULL;
+    float *both = b && value < 0 ? mem_aligned(2 * row * sizeof *both) : NULL;
     if (b && value < 0 && !both) build_keep(&L->b, fail_memory(L->b.err, 2 * row * sizeof *both));
     for (size_t g = 0; both && g < c->gates; g++) {
         size_t from = (size_t)c->order[g] * H;
@@ -102,7 +101,6 @@ static int biases(struct lowering *L, const struct keras_layer *l, const struct 
         if (two) memcpy(both + row + g * H, b + row + from, H * sizeof *b);
     }
     if (both) value = constant(L, t, "bias", 2, (const size_t[]){1, 2 * row}, both);
-    mem_free(both);
     keras_weight_done(t);
     return value;
 }

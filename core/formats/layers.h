@@ -84,6 +84,9 @@ struct graph_node *stack_begin(struct stack *s, const char *op, const char *name
 rnnd_code stack_infer(struct stack *s, struct graph_node *n, rnnd_error *err);
 rnnd_code stack_constant(struct stack *s, const char *layer, const char *what, int rank, size_t d0, size_t d1,
                          const float *data, int *value, rnnd_error *err);
+/* The same of memory from mem_aligned() that becomes the graph's: *data is NULL then. */
+rnnd_code stack_take(struct stack *s, const char *layer, const char *what, int rank, size_t d0, size_t d1, float **data,
+                     int *value, rnnd_error *err);
 /* printf into the arena; NULL: no memory */
 char *stack_text(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -150,7 +150,7 @@ static rnnd_code set_attributes(struct stack *s, struct graph_node *n, const str
 }
 
 static rnnd_code add_constants(struct stack *s, struct layer *l, const struct cell_options *o, size_t inputs,
-                               const struct cell_weights *w, int in[9], rnnd_error *err)
+                               struct cell_weights *w, int in[9], rnnd_error *err)
 {
     size_t H = o->hidden, rows = H * strlen(o->dialect->order);
     const struct {
@@ -158,19 +158,19 @@ static rnnd_code add_constants(struct stack *s, struct layer *l, const struct ce
         const char *what;
         int rank;
         size_t d0, d1;
-        const float *data;
+        float **data;
     } parts[] = {
-        {3, "weight_ih", 2, rows, inputs, w->w_ih},
-        {4, "weight_hh", 2, rows, o->width, w->w_hh},
-        {5, "bias_ih", 1, rows, 0, w->b_ih},
-        {6, "bias_hh", 1, rows, 0, w->b_hh},
-        {7, "weight_hr", 2, o->projection, H, w->w_hr},
-        {8, "peephole", 2, 3, H, w->peephole},
+        {3, "weight_ih", 2, rows, inputs, &w->w_ih},
+        {4, "weight_hh", 2, rows, o->width, &w->w_hh},
+        {5, "bias_ih", 1, rows, 0, &w->b_ih},
+        {6, "bias_hh", 1, rows, 0, &w->b_hh},
+        {7, "weight_hr", 2, o->projection, H, &w->w_hr},
+        {8, "peephole", 2, 3, H, &w->peephole},
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        if (!parts[i].data) continue;
-        rnnd_code code = stack_constant(s, l->name, parts[i].what, parts[i].rank, parts[i].d0, parts[i].d1,
-                                        parts[i].data, &in[parts[i].at], err);
+        if (!*parts[i].data) continue;
+        rnnd_code code = stack_take(s, l->name, parts[i].what, parts[i].rank, parts[i].d0, parts[i].d1, parts[i].data,
+                                    &in[parts[i].at], err);
         if (code) return code;
     }
     return RNND_OK;

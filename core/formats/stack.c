@@ -41,6 +41,17 @@ rnnd_code stack_constant(struct stack *s, const char *layer, const char *what, i
     return *value < 0 ? fail_memory(err, d0 * (d1 ? d1 : 1) * sizeof *data) : RNND_OK;
 }
 
+rnnd_code stack_take(struct stack *s, const char *layer, const char *what, int rank, size_t d0, size_t d1, float **data,
+                     int *value, rnnd_error *err)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%.120s.%.120s", layer, what);
+    *value = graph_constant_take(s->graph, name, DTYPE_F32, rank, (const size_t[]){d0, d1}, *data);
+    if (*value < 0) return fail_memory(err, sizeof(struct graph_value));
+    *data = NULL;
+    return RNND_OK;
+}
+
 struct graph_node *stack_begin(struct stack *s, const char *op, const char *name, const int *inputs, int input_count,
                                int output_count, rnnd_error *err)
 {
@@ -346,5 +357,6 @@ rnnd_code stack_build(const struct json *config, struct checkpoint *ck, struct g
     rnnd_code code = read_inputs(&s, out, err);
     if (!code) code = json_get(config, "graph") ? nodes_build(&s, out, err) : build_layers(&s, out, err);
     mem_free(s.states);
+    checkpoint_rest(ck); /* compiling makes packed copies */
     return code ? code : graph_compile(g, err);
 }

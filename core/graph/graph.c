@@ -59,17 +59,10 @@ int graph_value(struct graph *g, const char *name)
     return (int)g->value_count++;
 }
 
-int graph_constant(struct graph *g, const char *name, enum dtype dtype, int rank, const size_t *dim, const void *data)
+int graph_constant_take(struct graph *g, const char *name, enum dtype dtype, int rank, const size_t *dim, void *data)
 {
-    size_t count = 1, bytes;
-    for (int i = 0; i < rank; i++)
-        if (!size_mul(count, dim[i], &count)) return -1;
-    if (!size_mul(count, dtype == DTYPE_F32 ? sizeof(float) : dtype == DTYPE_I64 ? 8 : 1, &bytes)) return -1;
     int v = graph_value(g, name);
     if (v < 0) return -1;
-    void *copy = mem_aligned(bytes ? bytes : 1);
-    if (!copy) return -1;
-    if (bytes && data) memcpy(copy, data, bytes);
     struct graph_value *value = &g->values[v];
     value->is_constant = true;
     value->dtype = value->constant.dtype = dtype;
@@ -78,7 +71,21 @@ int graph_constant(struct graph *g, const char *name, enum dtype dtype, int rank
         value->constant.dim[i] = dim[i];
         value->dim[i] = (int64_t)dim[i];
     }
-    value->constant.data = copy;
+    value->constant.data = data;
+    return v;
+}
+
+int graph_constant(struct graph *g, const char *name, enum dtype dtype, int rank, const size_t *dim, const void *data)
+{
+    size_t count = 1, bytes;
+    for (int i = 0; i < rank; i++)
+        if (!size_mul(count, dim[i], &count)) return -1;
+    if (!size_mul(count, dtype == DTYPE_F32 ? sizeof(float) : dtype == DTYPE_I64 ? 8 : 1, &bytes)) return -1;
+    void *copy = mem_aligned(bytes ? bytes : 1);
+    if (!copy) return -1;
+    if (bytes && data) memcpy(copy, data, bytes);
+    int v = graph_constant_take(g, name, dtype, rank, dim, copy);
+    if (v < 0) mem_free(copy);
     return v;
 }
 

@@ -99,6 +99,8 @@ void graph_free(struct graph *g);
 int graph_value(struct graph *g, const char *name);
 /* Copies the data; NULL: zeros, for the caller to fill. */
 int graph_constant(struct graph *g, const char *name, enum dtype dtype, int rank, const size_t *dim, const void *data);
+/* The same without a copy: `data` is from mem_aligned() and becomes the graph's. On failure it stays the caller's. */
+int graph_constant_take(struct graph *g, const char *name, enum dtype dtype, int rank, const size_t *dim, void *data);
 struct graph_node *graph_node(struct graph *g, const struct op *op, const char *name, int input_count,
                               int output_count);
 rnnd_code graph_add_input(struct graph *g, int value);

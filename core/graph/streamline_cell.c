@@ -83,31 +83,46 @@ static rnnd_code add_state(struct streamline *s, const struct graph_node *n, cha
     return RNND_OK;
 }
 
-static rnnd_code add_weights(struct streamline *s, const char *name, const struct cell_spec *c, int in[9])
+/* The node's matrix becomes the graph's. */
+static rnnd_code take_matrix(struct streamline *s, const char *name, size_t rows, size_t columns, float **matrix,
+                             int *value)
+{
+    *value = graph_constant_take(s->to, name, DTYPE_F32, 2, (const size_t[]){rows, columns}, *matrix);
+    if (*value < 0) return fail_memory(s->err, sizeof(struct graph_value));
+    *matrix = NULL;
+    return RNND_OK;
+}
+
+static rnnd_code add_weights(struct streamline *s, const char *name, const struct cell_spec *c,
+                             struct sequence_matrices *own, int in[9])
 {
     static const size_t gates_of[] = {[CELL_RNN] = 1, [CELL_LSTM] = 4, [CELL_GRU] = 3};
     size_t rows = gates_of[c->kind] * c->hidden;
-    rnnd_code code = streamline_floats(s, name, 2, rows, c->inputs, c->w_ih, &in[3]);
-    if (!code) code = streamline_floats(s, name, 2, rows, c->hidden, c->w_hh, &in[4]);
+    rnnd_code code = take_matrix(s, name, rows, c->inputs, &own->w_ih, &in[3]);
+    if (!code) code = take_matrix(s, name, rows, c->hidden, &own->w_hh, &in[4]);
     if (!code && c->b_ih) code = streamline_floats(s, name, 1, rows, 0, c->b_ih, &in[5]);
     if (!code && c->b_hh) code = streamline_floats(s, name, 1, rows, 0, c->b_hh, &in[6]);
     if (!code && c->peephole) code = streamline_floats(s, name, 2, 3, c->hidden, c->peephole, &in[8]);
     return code;
 }
 
-static rnnd_code build_cell(void *context, size_t d, const struct cell_spec *c, rnnd_error *err)
+static rnnd_code build_cell(void *context, size_t d, const struct cell_spec *c, struct sequence_matrices *own,
+                            rnnd_error *err)
 {
     struct building *b = context;
     struct streamline *s = b->s;
     bool lstm = c->kind == CELL_LSTM, reverse = d == 1 || b->node.reverse;
     int in[9] = {b->x, -1, -1, -1, -1, -1, -1, -1, -1};
     (void)err; /* s->err is the same */
-    rnnd_code code = add_weights(s, b->n->name, c, in);
+    rnnd_code code = add_weights(s, b->n->name, c, own, in);
     if (!code) code = add_state(s, b->n, 'h', d, c->hidden, &in[1]);
     if (!code && lstm) code = add_state(s, b->n, 'c', d, c->hidden, &in[2]);
     if (code) return code;
-    struct graph_node *n = streamline_node(s, lstm ? "lstm" : c->kind == CELL_GRU ? "gru" : "rnn", b->n->name, in,
-                                           lstm ? 9 : 7, lstm ? 3 : 2);
+    struct graph_node *n = streamline_node(s,
+                                           lstm                  ? "lstm"
+                                           : c->kind == CELL_GRU ? "gru"
+                                                                 : "rnn",
+                                           b->n->name, in, lstm ? 9 : 7, lstm ? 3 : 2);
     if (!n) return RNND_NO_MEMORY;
     b->y[d] = n->outputs[0];
     b->h[d] = n->outputs[1];
@@ -117,8 +132,7 @@ static rnnd_code build_cell(void *context, size_t d, const struct cell_spec *c, 
     s->cells++;
     const char *h_name = s->to->values[in[1]].name;
     if (!code && graph_add_state(s->to, h_name, 'h', in[1], b->h[d], c->hidden, b->h0[d])) code = RNND_NO_MEMORY;
-    if (!code && lstm &&
-        graph_add_state(s->to, s->to->values[in[2]].name, 'c', in[2], b->c[d], c->hidden, b->c0[d]))
+    if (!code && lstm && graph_add_state(s->to, s->to->values[in[2]].name, 'c', in[2], b->c[d], c->hidden, b->c0[d]))
         code = RNND_NO_MEMORY;
     return code;
 }

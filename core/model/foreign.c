@@ -354,6 +354,7 @@ rnnd_code foreign_build(struct rnnd_model *m, struct checkpoint *ck, size_t file
     for (size_t i = 0; i < f.graph.output_count && !code; i++)
         f.outputs[i].value = f.graph.outputs[i];
     if (!code) code = foreign_pair_states(m, &f.graph, err);
+    checkpoint_rest(ck); /* what follows makes copies of the graph's constants */
     if (!code) code = keep_graph(&f, file_bytes, err);
     graph_free(&f.graph);
     return code;

@@ -29,6 +29,7 @@
 struct origin { /* where a model comes from */
     const uint8_t *data;
     size_t bytes;
+    bool mapped;      /* data is a map of the file */
     const char *path; /* of the file, or NULL */
     const char *side; /* configuration beside the file, or NULL */
     size_t side_bytes;
@@ -183,6 +184,8 @@ static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct c
                        const struct task *const *tasks, rnnd_error *err)
 {
     m->info.side_file = "";
+    ck->mapped = from->mapped ? from->data : NULL;
+    ck->mapped_bytes = from->bytes;
     rnnd_code code = format_read(from->data, from->bytes, from->path, ck, err);
     if (!code) code = find_config(m, from, ck, err);
     if (!code && m->config.texts.vocabulary_file) code = read_vocabulary(m, from->path, err);
@@ -353,6 +356,7 @@ rnnd_code model_open_file(const char *path, const rnnd_options *options, const s
     }
     if (!code) {
         from.data = data ? data : (const uint8_t *)""; /* an empty file is not mapped */
+        from.mapped = data != NULL;
         from.path = path;
         from.side = (const char *)side_text;
         from.name = stem;

@@ -122,30 +122,37 @@ struct source {
     const float *w, *r, *b, *p;
 }; /* one direction's part of the constants */
 
-/* Copies in our order into one block, and hands the whole on. */
+/* Copies in our order, and hands the whole on. */
 static rnnd_code hand_on(const struct source *from, struct cell_spec *s, size_t direction,
                          const struct sequence_use *use, rnnd_error *err)
 {
     size_t gates = gates_of[s->kind], H = s->hidden, w = gates * H * s->inputs, r = gates * H * H, b = gates * H;
-    float *block = mem_alloc(w + r + 2 * b + 3 * H, sizeof *block);
-    if (!block) return fail_memory(err, (w + r + 2 * b + 3 * H) * sizeof *block);
     const size_t *order = gate_from[s->kind];
-    s->w_ih = block;
-    s->w_hh = block + w;
-    reorder(block, from->w, order, gates, H * s->inputs);
-    reorder(block + w, from->r, order, gates, H * H);
-    if (from->b) {
-        s->b_ih = block + w + r;
-        s->b_hh = s->b_ih + b;
-        reorder(block + w + r, from->b, order, gates, H);
-        reorder(block + w + r + b, from->b + b, order, gates, H);
+    struct sequence_matrices own = {mem_aligned(w * sizeof(float)), mem_aligned(r * sizeof(float))};
+    float *rows = mem_alloc(2 * b + 3 * H, sizeof *rows); /* biases and peepholes */
+    rnnd_code code = RNND_OK;
+    if (!own.w_ih || !own.w_hh || !rows) {
+        code = fail_memory(err, (w + r + 2 * b + 3 * H) * sizeof *rows);
+    } else {
+        reorder(own.w_ih, from->w, order, gates, H * s->inputs);
+        reorder(own.w_hh, from->r, order, gates, H * H);
+        s->w_ih = own.w_ih;
+        s->w_hh = own.w_hh;
     }
-    if (from->p) {
-        s->peephole = block + w + r + 2 * b;
-        reorder(block + w + r + 2 * b, from->p, peephole_from, 3, H);
+    if (!code && from->b) {
+        s->b_ih = rows;
+        s->b_hh = rows + b;
+        reorder(rows, from->b, order, gates, H);
+        reorder(rows + b, from->b + b, order, gates, H);
     }
-    rnnd_code code = use->use(use->context, direction, s, err);
-    mem_free(block);
+    if (!code && from->p) {
+        s->peephole = rows + 2 * b;
+        reorder(rows + 2 * b, from->p, peephole_from, 3, H);
+    }
+    if (!code) code = use->use(use->context, direction, s, &own, err);
+    mem_free(own.w_ih);
+    mem_free(own.w_hh);
+    mem_free(rows);
     return code;
 }
 
@@ -274,9 +281,11 @@ struct preparing {
     struct sequence_node *out;
 };
 
-static rnnd_code prepare_cell(void *context, size_t direction, const struct cell_spec *spec, rnnd_error *err)
+static rnnd_code prepare_cell(void *context, size_t direction, const struct cell_spec *spec,
+                              struct sequence_matrices *own, rnnd_error *err)
 {
     struct preparing *p = context;
+    (void)own;
     return cell_prepare(spec, p->kernels, &p->out->cell[direction], err);
 }
 

@@ -16,9 +16,14 @@ struct sequence_node { /* one node, ready to run */
     struct cell *cell[2];
 };
 
-/* What a node says of one direction: weights in our order, borrowed while `use` runs. */
+/* What a node says of one direction: weights in our order, borrowed while `use` runs. The matrices, from
+ * mem_aligned(), can be kept: who sets one of `own` to NULL has taken it. */
+struct sequence_matrices {
+    float *w_ih, *w_hh;
+};
 struct sequence_use {
-    rnnd_code (*use)(void *context, size_t direction, const struct cell_spec *spec, rnnd_error *err);
+    rnnd_code (*use)(void *context, size_t direction, const struct cell_spec *spec, struct sequence_matrices *own,
+                     rnnd_error *err);
     void *context;
 };
 /* `in`: W [D][G*H][I], R [D][G*H][H], B [D][2*G*H], P [D][3*H] at their places, gates in the order of ONNX. */

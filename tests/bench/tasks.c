@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/bench/bench.h"
 
@@ -33,6 +36,55 @@ static void loading(void)
         rnnd_model_close(m);
     }
     printf("\n");
+}
+
+struct opened { /* by a process of its own */
+    double ms, peak_kib, weights_kib;
+};
+
+static struct opened open_apart(const char *path)
+{
+    struct opened o = {0};
+    struct rusage used;
+    int ends[2], status;
+    if (pipe(ends) != 0) die("no pipe");
+    pid_t child = fork();
+    if (child == 0) {
+        double start = now_us();
+        rnnd_model *m = open_path(path);
+        o.ms = (now_us() - start) * 1e-3;
+        o.weights_kib = (double)rnnd_model_info(m)->weight_bytes / 1024;
+        getrusage(RUSAGE_SELF, &used);
+        o.peak_kib = (double)used.ru_maxrss;
+        _exit(write(ends[1], &o, sizeof o) == sizeof o ? 0 : 1);
+    }
+    close(ends[1]);
+    if (child < 0 || read(ends[0], &o, sizeof o) != sizeof o || waitpid(child, &status, 0) != child || status)
+        die("%s: its process ended", path);
+    close(ends[0]);
+    return o;
+}
+
+/* A file of about 120 MB: how long, and how much memory at most. */
+static void large(void)
+{
+    char path[] = "/tmp/rnnd-bench-XXXXXX";
+    double ms[ROUNDS], peak[ROUNDS], weights = 0;
+    size_t bytes;
+    void *image = model_image("lstm", 64, 2700, 0, &bytes);
+    int fd = mkstemp(path);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!f || fwrite(image, 1, bytes, f) != bytes || fclose(f) != 0) die("%s cannot be written", path);
+    free(image);
+    for (size_t round = 0; round < ROUNDS; round++) {
+        struct opened o = open_apart(path);
+        ms[round] = o.ms;
+        peak[round] = o.peak_kib;
+        weights = o.weights_kib;
+    }
+    unlink(path);
+    printf("suite,file_kib,weights_kib,load_ms,peak_kib\n");
+    printf("load_large,%zu,%.0f,%.1f,%.0f\n\n", bytes / 1024, weights, median(ms, ROUNDS), median(peak, ROUNDS));
 }
 
 /* ---- text ---- */
@@ -201,6 +253,7 @@ static void forecasts(void)
 
 static void run(void)
 {
+    large(); /* before this process has grown */
     loading();
     text();
     forecasts();
