@@ -29,7 +29,7 @@ static const struct { /* files people try, by their first bytes, and the way fro
 } strangers[] = {
     {"version https://git-lfs", 23, "a Git LFS pointer: fetch the file itself with `git lfs pull`"},
     {"PK\x03\x04", 4, "a zip file (.keras, .pt, .npz): save its weights as safetensors with a configuration; "
-     "models/rnnd_export.py does so for a PyTorch module"},
+     "models/rnnd_export.py does so for a live PyTorch or Keras model"},
     {"\x1f\x8b", 2, "a gzip file: unpack it first"},
     {"{", 1, "a JSON file of no kind that is read (RTNeural, NAM, guitar amplifiers, ml5, state dicts)"},
 };
