@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/formats/options.h"
 #include "core/graph/fold.h"
+#include "core/graph/fuse.h"
 #include "core/graph/streamline.h"
 #include "core/model/assume.h"
 #include "core/ops/op.h"
@@ -309,6 +310,17 @@ static rnnd_code choose_mode(struct foreign *f, size_t steps, rnnd_error *err)
     return RNND_OK;
 }
 
+/* The steps that a sequence graph's inputs are fixed to, where the file fixes them and they are windows at all: 1 says
+ * nothing. */
+static size_t fixed_steps(const struct graph *g, size_t known)
+{
+    for (size_t i = 0; i < g->input_count && !known; i++) {
+        const struct graph_port *p = &g->input_ports[i];
+        if (p->time_axis >= 0 && p->dim[p->time_axis] > 1) known = (size_t)p->dim[p->time_axis];
+    }
+    return known;
+}
+
 static rnnd_code keep_graph(struct foreign *f, size_t file_bytes, rnnd_error *err)
 {
     struct rnnd_model *m = f->m;
@@ -326,6 +338,7 @@ static rnnd_code keep_graph(struct foreign *f, size_t file_bytes, rnnd_error *er
     if (!code) code = name_taps(f, done ? map : NULL, ports, err); /* while the lowered graph holds the names */
     graph_free(done ? &f->graph : &to);
     m->graph = done ? to : f->graph;
+    if (done) steps = fixed_steps(&m->graph, steps);
     graph_init(&f->graph, m->kernels);
     if (!code) code = graph_compile(&m->graph, err);
     if (!code && !done) code = foreign_find_ends(m, &m->graph, f->found.batch_first, file_bytes, &steps, err);
@@ -334,6 +347,16 @@ static rnnd_code keep_graph(struct foreign *f, size_t file_bytes, rnnd_error *er
     mem_free(map);
     mem_free(ports);
     return code;
+}
+
+/* Constants are folded, and cells that the file writes out in loops become nodes; what only those loops read goes. */
+static rnnd_code simplify(struct rnnd_model *m, struct graph *g, size_t limit, rnnd_error *err)
+{
+    size_t fused = 0;
+    rnnd_code code = graph_fold(g, limit, err);
+    if (!code) code = graph_fuse(g, limit, &fused, err);
+    if (!code && fused) code = graph_fold(g, limit, err);
+    return code || !fused ? code : foreign_list_fused(m, g, fused, err);
 }
 
 rnnd_code foreign_build(struct rnnd_model *m, struct checkpoint *ck, size_t file_bytes, rnnd_error *err)
@@ -348,7 +371,7 @@ rnnd_code foreign_build(struct rnnd_model *m, struct checkpoint *ck, size_t file
     if (!code) code = keep_outputs(&f, err);
     if (!code) code = configure_inputs(&f, err);
     if (!code) code = assume_numbers(&f, err);
-    if (!code) code = graph_fold(&f.graph, ((size_t)16 << 20) + file_bytes, err);
+    if (!code) code = simplify(m, &f.graph, ((size_t)16 << 20) + file_bytes, err);
     for (size_t i = 0; i < m->network.tap_count && !code; i++)
         if (m->network.taps[i].value >= 0) m->network.taps[i].value = graph_folded(&f.graph, m->network.taps[i].value);
     for (size_t i = 0; i < f.graph.output_count && !code; i++)

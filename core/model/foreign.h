@@ -19,4 +19,7 @@ rnnd_code foreign_pair_states(struct rnnd_model *m, struct graph *g, rnnd_error 
 rnnd_code foreign_find_ends(struct rnnd_model *m, struct graph *g, bool batch_first, size_t file_bytes, size_t *steps,
                             rnnd_error *err);
 
+/* The table of layers after graph_fuse(): a row for each node that it made, none for what that replaced. */
+rnnd_code foreign_list_fused(struct rnnd_model *m, const struct graph *g, size_t fused, rnnd_error *err);
+
 #endif

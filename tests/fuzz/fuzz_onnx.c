@@ -1,4 +1,4 @@
-/* fuzz_onnx.c -- any bytes as an ONNX file: read, lowered, folded, compiled.
+/* fuzz_onnx.c -- any bytes as an ONNX file: read, lowered, folded, fused, compiled.
  *
  * seeds: *.onnx
  * options: -max_len=65536 -malloc_limit_mb=64
@@ -8,6 +8,7 @@
 
 #include "core/formats/onnx.h"
 #include "core/graph/fold.h"
+#include "core/graph/fuse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -29,6 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     struct arena arena;
     struct network net = {0};
     rnnd_error err = {0};
+    size_t fused = 0;
     checkpoint_init(&ck);
     graph_init(&g, kernels_pick(NULL));
     arena_init(&arena, (size_t)64 << 20);
@@ -36,6 +38,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     if (code && !err.message[0]) abort();
     if (!code) code = onnx_lower(&ck, NULL, &g, &arena, &net, &err);
     if (!code) code = graph_fold(&g, ((size_t)1 << 20) + bytes, &err);
+    if (!code) check_values(&g, &net);
+    if (!code) code = graph_fuse(&g, ((size_t)1 << 20) + bytes, &fused, &err);
+    if (!code && fused) code = graph_fold(&g, ((size_t)1 << 20) + bytes, &err);
     if (!code) check_values(&g, &net);
     if (!code) code = graph_compile(&g, &err);
     if (code && !err.message[0]) abort();

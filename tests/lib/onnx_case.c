@@ -25,8 +25,8 @@ uint8_t *read_whole(const char *path, size_t *bytes)
     return data;
 }
 
-rnnd_code onnx_case_open_memory(struct onnx_case *c, const uint8_t *data, size_t bytes, const char *path, bool fold,
-                                rnnd_error *err)
+rnnd_code onnx_case_lower(struct onnx_case *c, const uint8_t *data, size_t bytes, const char *path, bool fold,
+                          rnnd_error *err)
 {
     memset(c, 0, sizeof *c);
     memset(err, 0, sizeof *err);
@@ -37,9 +37,20 @@ rnnd_code onnx_case_open_memory(struct onnx_case *c, const uint8_t *data, size_t
     if (!code && strcmp(c->ck.format->name, "onnx") != 0) fail_msg("read as %s", c->ck.format->name);
     if (!code) code = c->ck.format->lower(&c->ck, NULL, &c->graph, &c->arena, &c->network, err);
     if (!code && fold) code = graph_fold(&c->graph, (size_t)4 << 20, err);
-    if (!code) code = graph_compile(&c->graph, err);
-    if (!code) code = graph_run_open(&c->graph, 1, 1, &c->run, err);
     return code;
+}
+
+rnnd_code onnx_case_compile(struct onnx_case *c, rnnd_error *err)
+{
+    rnnd_code code = graph_compile(&c->graph, err);
+    return code ? code : graph_run_open(&c->graph, 1, 1, &c->run, err);
+}
+
+rnnd_code onnx_case_open_memory(struct onnx_case *c, const uint8_t *data, size_t bytes, const char *path, bool fold,
+                                rnnd_error *err)
+{
+    rnnd_code code = onnx_case_lower(c, data, bytes, path, fold, err);
+    return code ? code : onnx_case_compile(c, err);
 }
 
 rnnd_code onnx_case_open(struct onnx_case *c, const char *path, bool fold, rnnd_error *err)

@@ -22,6 +22,10 @@ uint8_t *read_whole(const char *path, size_t *bytes);
 rnnd_code onnx_case_open_memory(struct onnx_case *c, const uint8_t *data, size_t bytes, const char *path, bool fold,
                                 rnnd_error *err);
 rnnd_code onnx_case_open(struct onnx_case *c, const char *path, bool fold, rnnd_error *err);
+/* Its first half, up to the folded graph, and the second, from compiling on. */
+rnnd_code onnx_case_lower(struct onnx_case *c, const uint8_t *data, size_t bytes, const char *path, bool fold,
+                          rnnd_error *err);
+rnnd_code onnx_case_compile(struct onnx_case *c, rnnd_error *err);
 void onnx_case_close(struct onnx_case *c);
 /* The tensor as a run takes it; data with free(). */
 struct tensor tensor_of(const struct checkpoint_tensor *t);
