@@ -67,39 +67,6 @@ static rnnd_code fix_width(const struct options *o, struct graph_port *p, const 
     return RNND_OK;
 }
 
-/* An input that is always the same becomes a constant of its shape. */
-static rnnd_code bind(struct graph *g, size_t i, double number, rnnd_error *err)
-{
-    struct graph_port *p = &g->input_ports[i];
-    struct graph_value *v = &g->values[g->inputs[i]];
-    size_t count = 1;
-    struct tensor t = {.dtype = p->dtype, .rank = p->rank < 0 ? 0 : p->rank};
-    for (int k = 0; k < t.rank; k++) {
-        t.dim[k] = p->dim[k] > 0 ? (size_t)p->dim[k] : 1;
-        if (!size_mul(count, t.dim[k], &count) || count > MAX_WIDTH)
-            return fail_at(err, RNND_TOO_LARGE, v->name, "input \"%.80s\" is too large to be a constant", v->name);
-    }
-    if (!(t.data = mem_aligned(count * dtype_bytes(t.dtype) + 1))) return fail_memory(err, count);
-    for (size_t k = 0; k < count; k++) {
-        if (t.dtype == DTYPE_F32)
-            ((float *)t.data)[k] = (float)number;
-        else if (t.dtype == DTYPE_I64)
-            ((int64_t *)t.data)[k] = (int64_t)number;
-        else
-            ((bool *)t.data)[k] = number != 0;
-    }
-    v->is_constant = true;
-    v->constant = t;
-    v->dtype = t.dtype;
-    v->rank = t.rank;
-    for (int k = 0; k < t.rank; k++)
-        v->dim[k] = (int64_t)t.dim[k];
-    memmove(&g->inputs[i], &g->inputs[i + 1], (g->input_count - i - 1) * sizeof *g->inputs);
-    memmove(&g->input_ports[i], &g->input_ports[i + 1], (g->input_count - i - 1) * sizeof *g->input_ports);
-    g->input_count--;
-    return RNND_OK;
-}
-
 static rnnd_code configure_inputs(struct foreign *f, rnnd_error *err)
 {
     static const char *const known[] = {"name", "axes", "width", "value", NULL};
@@ -127,53 +94,8 @@ static rnnd_code configure_inputs(struct foreign *f, rnnd_error *err)
             if (!json_is_number(value))
                 return fail_at(err, RNND_MISMATCH, "inputs", "input \"%.60s\": \"value\" must be a number, found %s",
                                name, json_type_name(value));
-            code = bind(g, i, json_number(value), err);
+            code = foreign_bind(g, i, json_number(value), err);
         }
-        if (code) return code;
-    }
-    return RNND_OK;
-}
-
-/* A whole number that the graph only compares with a constant of its own (a sampling rate, say), if there is one. */
-static bool compared_with(const struct graph *g, int input, int64_t *number)
-{
-    bool found = false;
-    for (size_t i = 0; i < g->node_count; i++) {
-        const struct graph_node *n = &g->nodes[i];
-        for (int k = 0; k < n->input_count; k++) {
-            if (n->inputs[k] != input) continue;
-            const struct graph_value *other =
-                n->input_count == 2 && n->inputs[1 - k] >= 0 ? &g->values[n->inputs[1 - k]] : NULL;
-            if (strcmp(n->op->name, "Equal") != 0 || !other || !other->is_constant || other->dtype != DTYPE_I64 ||
-                tensor_count(&other->constant) != 1)
-                return false;
-            *number = *(const int64_t *)other->constant.data;
-            found = true;
-        }
-    }
-    return found;
-}
-
-static rnnd_code assume_numbers(struct foreign *f, rnnd_error *err)
-{
-    struct graph *g = &f->graph;
-    for (size_t i = 0; i < g->input_count; i++) {
-        const struct graph_port *p = &g->input_ports[i];
-        const char *name = g->values[g->inputs[i]].name;
-        int64_t number;
-        if (g->input_count < 2 || p->dtype != DTYPE_I64 || p->rank > 1 || (p->rank == 1 && p->dim[0] > 1) ||
-            !compared_with(g, g->inputs[i], &number))
-            continue;
-        char text[384];
-        snprintf(text, sizeof text, "input \"%.60s\" is always %lld, the number that the graph compares it with", name,
-                 (long long)number);
-        rnnd_code code = model_assume(f->m, text, err);
-        if (!code) {
-            snprintf(text, sizeof text, "{\"format\": 1,\n \"inputs\": [{\"name\": \"%.60s\", \"value\": %lld}]}\n",
-                     name, (long long)number);
-            code = model_side_file(f->m, text, err);
-        }
-        if (!code) code = bind(g, i--, (double)number, err);
         if (code) return code;
     }
     return RNND_OK;
@@ -370,7 +292,7 @@ rnnd_code foreign_build(struct rnnd_model *m, struct checkpoint *ck, size_t file
     memcpy(f.known, m->network.inputs, sizeof f.known);
     if (!code) code = keep_outputs(&f, err);
     if (!code) code = configure_inputs(&f, err);
-    if (!code) code = assume_numbers(&f, err);
+    if (!code) code = foreign_assume_numbers(m, &f.graph, err);
     if (!code) code = simplify(m, &f.graph, ((size_t)16 << 20) + file_bytes, err);
     for (size_t i = 0; i < m->network.tap_count && !code; i++)
         if (m->network.taps[i].value >= 0) m->network.taps[i].value = graph_folded(&f.graph, m->network.taps[i].value);

@@ -11,6 +11,12 @@
  * window, output. file_bytes bounds what trial runs may take. */
 rnnd_code foreign_build(struct rnnd_model *m, struct checkpoint *ck, size_t file_bytes, rnnd_error *err);
 
+/* Input i of a tensor graph becomes a constant of its shape. (foreign_numbers.c) */
+rnnd_code foreign_bind(struct graph *g, size_t i, double number, rnnd_error *err);
+/* Binds the whole numbers that the graph only compares with constants of its own: assumptions, and a side file that
+ * says them beside what the configuration says already. */
+rnnd_code foreign_assume_numbers(struct rnnd_model *m, struct graph *g, rnnd_error *err);
+
 /* Which inputs and outputs of a tensor graph are a state and its successor, by configuration ("states") or by name and
  * shape; they leave g->inputs and g->outputs and become states. (foreign_states.c) */
 rnnd_code foreign_pair_states(struct rnnd_model *m, struct graph *g, rnnd_error *err);
