@@ -45,7 +45,7 @@ static rnnd_code check_order(const struct graph *g, rnnd_error *err)
     return code;
 }
 
-rnnd_code graph_check_node(struct graph *g, struct graph_node *n, rnnd_error *err)
+rnnd_code graph_check_form(const struct graph_node *n, rnnd_error *err)
 {
     if (n->input_count < n->op->min_inputs || n->input_count > n->op->max_inputs)
         return fail_at(err, RNND_MISMATCH, n->name, "node \"%.80s\": %s takes %d to %d inputs, it has %d", n->name,
@@ -68,7 +68,13 @@ rnnd_code graph_check_node(struct graph *g, struct graph_node *n, rnnd_error *er
             return fail_at(err, RNND_MISMATCH, n->attrs[i].name, "node \"%.80s\": %s has no attribute \"%.80s\"",
                            n->name, n->op->name, n->attrs[i].name);
     }
-    return n->op->check(g, n, err);
+    return RNND_OK;
+}
+
+rnnd_code graph_check_node(struct graph *g, struct graph_node *n, rnnd_error *err)
+{
+    rnnd_code code = graph_check_form(n, err);
+    return code ? code : n->op->check(g, n, err);
 }
 
 static rnnd_code check_ends(const struct graph *g, rnnd_error *err)

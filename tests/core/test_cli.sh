@@ -116,6 +116,19 @@ cmp -s "$tmp/accepted.csv" "$tmp/native.csv"
 check "the native file answers the same" $?
 refused "convert does not write over a file" 1 "there already" convert "$tmp/last.pt" "$tmp/last.safetensors"
 refused "a name of another kind" 2 ".safetensors" convert "$tmp/last.pt" "$tmp/last.h5"
+# graphs of files with an architecture of their own
+told() { "$rnnd" inspect "$1" | sed '/^model\|^format\|^digest/d'; }
+for model in keras/text.h5 keras/stacked.keras onnx_files/torch_lstm.onnx; do
+    "$rnnd" convert tests/vectors/$model "$tmp/graph.safetensors" --force >/dev/null &&
+        [ -n "$(told "$tmp/graph.safetensors")" ] &&
+        [ "$(told tests/vectors/$model)" = "$(told "$tmp/graph.safetensors")" ]
+    check "convert: what inspect says of $model" $?
+done
+"$rnnd" convert $cases/table/step.onnx "$tmp/step.safetensors" >/dev/null &&
+    "$rnnd" run "$tmp/step.safetensors" -i "$tmp/one.npy" -o "y=$tmp/one.native.csv" -o "stateN=$tmp/state.native.npy" &&
+    cmp "$tmp/one.csv" "$tmp/one.native.csv" && cmp "$tmp/state.npy" "$tmp/state.native.npy"
+check "convert: a network of one step, its state out" $?
+refused "a folder that is not there" 1 "nowhere" convert $cases/table/step.onnx "$tmp/nowhere/x.safetensors"
 head -c 100 $cases/table/last.pt >"$tmp/cut.pt"
 refused "a damaged model" 3 "cut.pt" inspect "$tmp/cut.pt"
 "$rnnd" verify "$tmp/last.pt" --input "$tmp/p.csv" --expect "$tmp/native.csv" >"$tmp/out" && grep -qx ok "$tmp/out"

@@ -215,7 +215,7 @@ static void written_is_read(void **unused)
     (void)unused;
     char path[] = "/tmp/rnnd-test-XXXXXX";
     static const float data[6] = {1, -2, 3.5f, 0, 1e-30f, 5};
-    struct safetensors_item items[] = {{"x\"\\\n", 2, {2, 3}, data}, {"a", 0, {0}, data + 2}};
+    struct safetensors_item items[] = {{"x\"\\\n", STORED_F32, 2, {2, 3}, data}, {"a", STORED_F32, 0, {0}, data + 2}};
     struct safetensors_meta meta[] = {{"rnnd", "{\"k\":\"\xc3\xa9\\n\"}"}, {"other", "v"}};
     rnnd_error err = {0};
     int fd = mkstemp(path);
