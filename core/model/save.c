@@ -137,6 +137,7 @@ rnnd_code save_native(const char *out, const char *in, struct checkpoint *ck, si
     if (!m) return fail_memory(err, sizeof *m);
     arena_init(&m->arena, (size_t)256 << 20);
     m->kernels = kernels_pick(NULL);
+    m->info.side_file = "";
     graph_init(&m->graph, m->kernels);
     rnnd_code code = config_parse(config, strlen(config), own, &m->arena, &m->config, err);
     if (!code) code = rewrite_config(config, in, own, &rest, err);

@@ -64,6 +64,44 @@ static void computed(void **unused)
     rnnd_model_close(m);
 }
 
+/* Graphs that fuzzing starts from: they open, one as a recurrent network, one with a state. */
+static void kept(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *file;
+        rnnd_mode mode;
+        size_t window, inputs, h;
+    } cases[] = {{"branches", RNND_CARRY, 0, 1, 0}, {"cell", RNND_SLIDING, 4, 1, 2}, {"steps", RNND_CARRY, 0, 1, 0}};
+    static float W[24] = {0.5f, -0.25f, 1}, R[16] = {0.25f, -1}, B[16] = {1, 0.5f};
+    static const int64_t one = 1;
+    size_t own = builder.count;
+    builder_tensor(&builder, "W", W, 0, 3, 1, 8, 3);
+    builder_tensor(&builder, "R", R, 0, 3, 1, 8, 2);
+    builder_tensor(&builder, "B", B, 0, 2, 1, 16, 0);
+    add_stored("one", STORED_I64, 1, 1, &one, sizeof one);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[100], text[TEXT] = "";
+        snprintf(path, sizeof path, "tests/vectors/graph/%s.graph.json", cases[i].file);
+        FILE *f = fopen(path, "rb");
+        assert_non_null(f);
+        assert_true(fread(text, 1, sizeof text - 1, f) > 100);
+        fclose(f);
+        rnnd_model *m = builder_open(&builder, text, NULL);
+        const rnnd_info *info = rnnd_model_info(m);
+        assert_int_equal(info->mode, cases[i].mode);
+        assert_int_equal(info->window, cases[i].window);
+        assert_int_equal(info->input_count, cases[i].inputs);
+        assert_int_equal(info->h_width, cases[i].h);
+        assert_int_equal(info->streamable, i > 0);
+        rnnd_model_close(m);
+    }
+    for (; builder.count > own; builder.count--) {
+        free((void *)(uintptr_t)builder.items[builder.count - 1].name);
+        free((void *)(uintptr_t)builder.items[builder.count - 1].data);
+    }
+}
+
 /* ---- what is refused ---- */
 
 #define INPUT "{\"name\":\"x\",\"shape\":[null,3]}"
@@ -236,7 +274,7 @@ int main(void)
     add_stored("flag", STORED_BOOL, 0, 0, &flag, 1);
     add_stored("pick", STORED_I64, 1, 2, pick, sizeof pick);
     add_stored("half", STORED_F16, 0, 0, &half, 2);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(computed), cmocka_unit_test(refused),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(computed), cmocka_unit_test(kept), cmocka_unit_test(refused),
                                        cmocka_unit_test(too_much)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     builder_free(&builder);

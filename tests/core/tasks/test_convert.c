@@ -94,6 +94,8 @@ static void of_onnx(void **unused)
 {
     (void)unused;
     assert_true(same_folder("tests/vectors/onnx_files", (const char *const[]){".onnx", NULL}) >= 26);
+    assert_true(same_folder("tests/vectors/onnx_loops", (const char *const[]){".onnx", NULL}) >= 1);
+    assert_true(same_folder("tests/vectors/guess", (const char *const[]){".onnx", NULL}) >= 2);
 }
 
 static void of_layers(void **unused)
@@ -145,6 +147,13 @@ static void configured_afterwards(void **unused)
     rnnd_model_close(m);
     rnnd_model_close(n);
     unlink(out);
+}
+
+/* Files that `rnnd convert` wrote once open for ever. */
+static void kept(void **unused)
+{
+    (void)unused;
+    assert_true(same_folder("tests/vectors/graph", (const char *const[]){".safetensors", NULL}) >= 7);
 }
 
 /* ---- golden vectors in the file ---- */
@@ -363,6 +372,7 @@ int main(void)
         cmocka_unit_test(of_layers),
         cmocka_unit_test(with_configurations),
         cmocka_unit_test(configured_afterwards),
+        cmocka_unit_test(kept),
         cmocka_unit_test(golden),
         cmocka_unit_test(vocabulary),
         cmocka_unit_test(guesses),
