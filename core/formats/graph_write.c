@@ -93,6 +93,12 @@ static rnnd_code name_all(struct writer *w, const char *const *taken)
             code = fail_at(w->err, RNND_UNSUPPORTED, name, "an input is named \"%.80s\", as something else is", name);
         if (!code) code = name_value(w, g->inputs[i], name);
     }
+    for (size_t i = 1; i < g->output_count && !code; i++)
+        for (size_t k = 0; k < i && !code; k++)
+            if (g->outputs[i] != g->outputs[k] &&
+                strcmp(g->values[g->outputs[i]].name, g->values[g->outputs[k]].name) == 0)
+                code = fail_at(w->err, RNND_UNSUPPORTED, "outputs", "two outputs are named \"%.80s\"",
+                               g->values[g->outputs[i]].name);
     for (size_t i = 0; i < g->output_count && !code; i++)
         code = name_value(w, g->outputs[i], g->values[g->outputs[i]].name);
     for (size_t i = w->net->named_outputs; i < w->net->tap_count && !code; i++)

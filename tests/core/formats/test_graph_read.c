@@ -186,6 +186,8 @@ static const struct {
     {OUTPUTS("7"), "an output of the graph: wanted an object, found 7"},
     {OUTPUTS("{\"value\":\"y\"}"), "outputs: wanted a name, found nothing"},
     {OUTPUTS("{\"name\":\"z\",\"value\":\"x\"}"), "outputs: wanted another \"value\" than an input"},
+    {OUTPUTS("\"y\",{\"name\":\"z\",\"value\":\"y\"}"), "outputs: wanted one name for each value, found \"z\""},
+    {OUTPUTS("\"y\",{\"name\":\"y\",\"value\":\"w\"}"), "outputs: wanted one name for each value, found \"y\""},
     {OUTPUTS("{\"name\":\"y\",\"ids\":3}"), "unknown key \"ids\""},
     {MORE("\"edges\":[]"), "graph: unknown key \"edges\""},
     {MORE("\"names\":[\"z\"]"), "names: wanted the name of an input"},

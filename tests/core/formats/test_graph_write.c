@@ -187,7 +187,7 @@ static void names(void **unused)
     int b = graph_constant(g, "x", DTYPE_I64, 1, (const size_t[]){2}, i64);
     int c = graph_constant(g, "", DTYPE_BOOL, 0, NULL, yes);
     int d = graph_constant(g, "__metadata__", DTYPE_F32, 2, (const size_t[]){0, 4}, NULL);
-    int y = value(g, "x"), z = value(g, "x"), u = value(g, "x:1"), v = value(g, "x");
+    int y = value(g, "x"), z = value(g, "x"), u = value(g, "x:1"), v = value(g, "v");
     node(&w, NULL, "Add", x, a, u);
     struct graph_node *n = node(&w, NULL, "If", c, -1, v);
     struct graph_body *then = graph_add_body(g, n), *other = graph_add_body(g, n);
@@ -297,6 +297,13 @@ static void what_json_cannot_hold(void **unused)
     input(&w, "x", port(DTYPE_F32, 1, 3, 0, -1, -1));
     output(&w, input(&w, "x", port(DTYPE_F32, 1, 3, 0, -1, -1)), port(DTYPE_F32, 1, 3, 0, -1, -1));
     refused(&w, "an input is named \"x\"");
+    start(&w);
+    int x = input(&w, "x", port(DTYPE_F32, 1, 3, 0, -1, -1)), y[2] = {value(&w.from, "y"), value(&w.from, "y")};
+    for (int i = 0; i < 2; i++) {
+        node(&w, NULL, "Add", x, x, y[i]);
+        output(&w, y[i], port(DTYPE_F32, 1, 3, 0, -1, -1));
+    }
+    refused(&w, "two outputs are named \"y\"");
 }
 
 int main(void)
