@@ -5,19 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <cmocka.h>
 
 #include "core/base/mem.h"
 #include "core/base/rng.h"
 #include "core/formats/hdf5.h"
 #include "core/formats/zip.h"
+#include "tests/lib/hostile.h"
 
-static uint64_t seed;
-static uint8_t *map; /* readable to map + span, and not a byte further */
-static const size_t span = 1 << 18;
 static const char *const files[] = {"dtypes", "dtypes-latest", "texts", "many", "ordered", "ordered-old", "chunks",
                                     "chunks-latest", "growing", "dense", "compact", "user-block"};
 enum { FILES = sizeof files / sizeof *files };
@@ -289,7 +285,7 @@ static void cut_everywhere(void **unused)
         for (size_t n = 0; n < bytes; n += n < 2048 ? 1 : 7) { /* the superblock has told the length */
             struct tally t;
             rnnd_error err;
-            uint8_t *p = map + span - n;
+            uint8_t *p = hostile_at_end(n);
             memcpy(p, data, n);
             rnnd_code code = read_all(p, n, &t, &err);
             if (code != RNND_CORRUPT) fail_msg("%s cut at %zu: %d", files[i], n, code);
@@ -308,7 +304,7 @@ static void cut_unnoticed(void **unused)
         for (size_t n = 100; n < bytes; n += 1 + n / 300) {
             struct tally t;
             rnnd_error err;
-            uint8_t *p = map + span - n;
+            uint8_t *p = hostile_at_end(n);
             memcpy(p, data, n);
             memset(p + (p[8] < 2 ? 40 : 28), 0, 8);
             refused += read_all(p, n, &t, &err) != RNND_OK;
@@ -323,10 +319,10 @@ static void damaged(void **unused)
     (void)unused;
     struct rng rng;
     size_t refused = 0, good = 0;
-    rng_seed(&rng, seed, 3);
+    rng_seed(&rng, hostile_seed, 3);
     for (size_t i = 0; i < FILES; i++) {
         size_t bytes;
-        uint8_t *data = load_vector(files[i], "h5", &bytes), *p = map + span - bytes;
+        uint8_t *data = load_vector(files[i], "h5", &bytes), *p = hostile_at_end(bytes);
         memcpy(p, data, bytes);
         for (int round = 0; round < 1000; round++) {
             struct tally t;
@@ -488,11 +484,7 @@ static void of_strangers(void **unused)
 
 int main(void)
 {
-    const char *given = getenv("SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
-    map = mmap(NULL, span + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED || mprotect(map + span, 4096, PROT_NONE)) return 1;
+    if (!hostile_begin(1 << 18)) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_h5py_reads_them), cmocka_unit_test(lists_and_paths), cmocka_unit_test(refused_by_name),
         cmocka_unit_test(cut_everywhere),     cmocka_unit_test(cut_unnoticed),   cmocka_unit_test(damaged),
