@@ -159,9 +159,9 @@ RNND_API rnnd_code rnnd_model_open(const char *path, const rnnd_options *options
 RNND_API rnnd_code rnnd_model_open_memory(const void *data, size_t bytes, const char *name,
                                           const rnnd_options *options, rnnd_model **out, rnnd_error *err);
 RNND_API void rnnd_model_close(rnnd_model *model);
-/* Writes a model file of any format as a native one that opens as the same network; `options` as for opening it. The
- * file is whole or not there. CONFLICT while guesses are unconfirmed, UNSUPPORTED where the native format cannot
- * say it. */
+/* Writes a model file of any format as a native one that opens as the same network, with the same bits in every run;
+ * `options` as for opening it. The file is whole or not there. CONFLICT while guesses are unconfirmed; UNSUPPORTED,
+ * TOO_LARGE where a graph has numbers that JSON cannot hold, or needs more JSON than is read. */
 RNND_API rnnd_code rnnd_convert(const char *in, const rnnd_options *options, const char *out, rnnd_error *err);
 RNND_API const rnnd_info *rnnd_model_info(const rnnd_model *model);
 
