@@ -9,7 +9,8 @@
 #include "core/base/mem.h"
 #include "tests/lib/build_model.h"
 
-static struct model_builder builder; /* w [3][2], flag (a bool), pick [2] (whole numbers), half (f16) */
+static struct model_builder
+    builder; /* w [3][2], flag (a bool), pick [2], one [1] (whole numbers), half (f16), an LSTM's W, R, B */
 
 static void add_stored(const char *name, enum stored stored, int rank, size_t dim, const void *data, size_t bytes)
 {
@@ -73,13 +74,6 @@ static void kept(void **unused)
         rnnd_mode mode;
         size_t window, inputs, h;
     } cases[] = {{"branches", RNND_CARRY, 0, 1, 0}, {"cell", RNND_SLIDING, 4, 1, 2}, {"steps", RNND_CARRY, 0, 1, 0}};
-    static float W[24] = {0.5f, -0.25f, 1}, R[16] = {0.25f, -1}, B[16] = {1, 0.5f};
-    static const int64_t one = 1;
-    size_t own = builder.count;
-    builder_tensor(&builder, "W", W, 0, 3, 1, 8, 3);
-    builder_tensor(&builder, "R", R, 0, 3, 1, 8, 2);
-    builder_tensor(&builder, "B", B, 0, 2, 1, 16, 0);
-    add_stored("one", STORED_I64, 1, 1, &one, sizeof one);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char path[100], text[TEXT] = "";
         snprintf(path, sizeof path, "tests/vectors/graph/%s.graph.json", cases[i].file);
@@ -95,10 +89,6 @@ static void kept(void **unused)
         assert_int_equal(info->h_width, cases[i].h);
         assert_int_equal(info->streamable, i > 0);
         rnnd_model_close(m);
-    }
-    for (; builder.count > own; builder.count--) {
-        free((void *)(uintptr_t)builder.items[builder.count - 1].name);
-        free((void *)(uintptr_t)builder.items[builder.count - 1].data);
     }
 }
 
@@ -170,6 +160,9 @@ static const struct {
     {ATTRIBUTES("Elu", "{\"alpha\":{\"double\":1}}"), "attribute \"alpha\": wanted what"},
     {ATTRIBUTES("Elu", "{\"alpha\":{\"float\":[1]}}"), "attribute \"alpha\": wanted what"},
     {ATTRIBUTES("Elu", "{\"alpha\":{\"float\":1,\"floats\":[]}}"), "attribute \"alpha\": wanted a number"},
+    {NODES("{\"op\":\"LSTM\",\"inputs\":[\"x\",\"W\",\"R\"],\"outputs\":[\"y\"],\"attributes\":{\"hidden_size\":2,"
+           "\"activation_alpha\":[1,2]}}"),
+     "\"activation_alpha\" must be a list of floats"},
     {NODES("{\"op\":\"Abs\",\"inputs\":[\"x\"],\"outputs\":[\"y\"],\"bodies\":[]}"), "Abs has no bodies"},
     {NODES(IF("3", "3")), "a body: wanted an object"},
     {NODES("{\"op\":\"If\",\"inputs\":[\"flag\"],\"outputs\":[\"y\"],\"bodies\":[{},{},{}]}"), "bodies: wanted a list"},
@@ -267,12 +260,16 @@ static void too_much(void **unused)
 
 int main(void)
 {
-    static const float w[] = {1, 2, 3, 4, 5, 6};
-    static const int64_t pick[] = {2, 0};
+    static const float w[] = {1, 2, 3, 4, 5, 6}, W[24] = {0.5f, -0.25f, 1}, R[16] = {0.25f, -1}, B[16] = {1, 0.5f};
+    static const int64_t pick[] = {2, 0}, one = 1;
     static const uint8_t flag = 1;
     static const uint16_t half = 0x3800; /* 0.5 */
     builder_init(&builder, 1);
     builder_tensor(&builder, "w", w, 0, 2, 3, 2, 0);
+    builder_tensor(&builder, "W", W, 0, 3, 1, 8, 3);
+    builder_tensor(&builder, "R", R, 0, 3, 1, 8, 2);
+    builder_tensor(&builder, "B", B, 0, 2, 1, 16, 0);
+    add_stored("one", STORED_I64, 1, 1, &one, sizeof one);
     add_stored("flag", STORED_BOOL, 0, 0, &flag, 1);
     add_stored("pick", STORED_I64, 1, 2, pick, sizeof pick);
     add_stored("half", STORED_F16, 0, 0, &half, 2);
