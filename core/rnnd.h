@@ -341,6 +341,8 @@ typedef struct rnnd_forecast_params {
     size_t quantile_count;
     size_t samples;          /* sample paths, 0 = none */
     uint64_t seed;
+    const float *future;     /* what is known of the steps ahead: [future_steps][channels], original units, NaN = not */
+    size_t future_steps;     /* known; borrowed during open */
 } rnnd_forecast_params;
 
 typedef struct rnnd_forecast_out { /* caller's buffers, original units; any may be NULL */
@@ -350,8 +352,9 @@ typedef struct rnnd_forecast_out { /* caller's buffers, original units; any may 
 } rnnd_forecast_out;
 
 /* A forecast being computed from a copy of `state`, in slices, so that it can share a thread with others. Refused
- * before warm-up (MISMATCH: needed and given). Beyond the trained horizon the model is fed its own medians; UNSUPPORTED
- * where it does not answer all of its channels. So are sample paths of several steps. */
+ * before warm-up (MISMATCH: needed and given). Beyond the trained horizon the model is fed its own medians, and what is
+ * known of the future in their place. Where it does not answer all of its channels, the others have to be known:
+ * MISMATCH says how many steps of them are needed and given. */
 typedef struct rnnd_forecast rnnd_forecast;
 RNND_API rnnd_code rnnd_forecast_open(const rnnd_model *model, const void *state, const rnnd_forecast_params *params,
                                       rnnd_forecast **out, rnnd_error *err);

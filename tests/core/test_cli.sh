@@ -197,6 +197,14 @@ assert abs(float(got) - (mean + std * y)) < 1e-4, (got, mean + std * y)
 EOF
 check "its answer is that network's, in the units of the column" $?
 refused "and no further than it answers" 1 "1 of its 3 channels" forecast "$tmp/three.csv" --model "$tmp/three.json" -n 2
+printf 'date,c,a\n2024-01-10,1.25,10\n' >"$tmp/ahead.csv"
+"$rnnd" forecast "$tmp/three.csv" --model "$tmp/three.json" -n 2 --future "$tmp/ahead.csv" >"$tmp/f2.csv" 2>"$tmp/err"
+check "unless the others' future is told" $?
+b=$(tail -1 "$tmp/f.csv" | cut -d, -f3)
+(cat "$tmp/three.csv"; echo "2024-01-10,10,$b,1.25") | "$rnnd" forecast - --model "$tmp/three.json" >"$tmp/f3.csv" 2>"$tmp/err"
+[ "$(sed -n 2p "$tmp/f2.csv")" = "$(sed -n 2p "$tmp/f.csv")" ] && [ "$(sed -n 3p "$tmp/f2.csv" | cut -d, -f3)" = "$(sed -n 2p "$tmp/f3.csv" | cut -d, -f3)" ]
+check "its second step is the first behind its own answer" $?
+refused "a future of nothing it knows" 1 "no column named" forecast "$tmp/three.csv" --model "$tmp/three.json" --future "$tmp/sales.csv"
 
 # ---- generate ---------------------------------------------------------------------------------------------------------
 "$rnnd" generate $models/text.safetensors -p 'ab' -n 40 -s 5 >"$tmp/one"
