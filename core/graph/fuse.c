@@ -92,6 +92,17 @@ static void set_sizes(struct fusing *u, const struct plan *p)
     }
 }
 
+/* tf2onnx calls the loop of a layer LAYER/while_loop. */
+static const char *layer_name(struct fuse *f, const char *name)
+{
+    static const char tail[] = "/while_loop";
+    size_t length = strlen(name), cut = sizeof tail - 1;
+    if (length <= cut || strcmp(name + length - cut, tail) != 0) return name;
+    const char *layer = arena_string(&f->g->arena, name, length - cut);
+    if (!layer) f->no_memory = true;
+    return layer;
+}
+
 /* ---- the walk ---- */
 
 static bool try_loop(struct fusing *u, size_t at, struct loop *l)
@@ -103,8 +114,9 @@ static bool try_loop(struct fusing *u, size_t at, struct loop *l)
     if (!fuse_read_loop(f, &g->nodes[at], l) || !fuse_find_cell(f, l, &c) || !fuse_read_weights(f, l, &c) ||
         !fuse_turns_fit(f, l, c.source))
         return false;
-    struct plan p = {.l = l, .c = &c, .name = g->nodes[at].name, .begin = {{.value = -1}, {.value = -1}}};
-    if (!outputs_fit(u, &p)) return false;
+    struct plan p = {
+        .l = l, .c = &c, .name = layer_name(f, g->nodes[at].name), .begin = {{.value = -1}, {.value = -1}}};
+    if (!p.name || !outputs_fit(u, &p)) return false;
     find_begin(f, &p, 0, c.h, at);
     if (c.c >= 0) find_begin(f, &p, 1, c.c, at);
     struct graph_node loop = g->nodes[at];
