@@ -126,6 +126,9 @@ typedef struct rnnd_info {
     size_t layer_count;
     uint64_t parameters;
     size_t weight_bytes, state_bytes;
+    const char *precision;   /* "fp32", "bf16", "int8" */
+    double precision_error;  /* root mean square error of the outputs beside fp32, relative, on the file's golden inputs
+                                or on drawn ones; 0 in fp32 */
     size_t state_layers;     /* hidden states in PyTorch's sense: sum over recurrent layers of directions */
     size_t state_hidden;     /* their common width, or 0 where they differ */
     size_t h_width, c_width; /* floats of all h and of all c of one sequence; c_width 0 without LSTM */
@@ -149,19 +152,22 @@ typedef struct rnnd_options {
     const char *kernel_row; /* NULL: the best for this processor; a name forces one (tests) */
     const char *config;     /* configuration JSON that overrides the file's own and any side file, or NULL */
     bool accept_guesses;    /* serve what the file does not say as it was guessed; info.assumptions names it */
+    const char *precision;  /* of weights: "fp32" (NULL), "bf16" or "int8"; the error is measured at load */
+    bool force_precision;   /* take it whatever it costs */
 } rnnd_options;
 
 /* Opens a model file: safetensors, Keras .h5 and .keras, PyTorch, ONNX, RTNeural, NAM and the like, told by their
  * bytes, with a configuration inside, in NAME.rnnd.json beside it, or given. `options` may be NULL. Golden vectors of
- * the file are checked. Errors begin with the file's name. The model is owned by the caller. */
+ * the file are checked. A lower precision is measured beside fp32; an error above a tenth is MISMATCH unless forced.
+ * Errors begin with the file's name. The model is owned by the caller. */
 RNND_API rnnd_code rnnd_model_open(const char *path, const rnnd_options *options, rnnd_model **out, rnnd_error *err);
 /* The same from memory; `data` is not needed after the call. `name` is what an unnamed model is called. */
 RNND_API rnnd_code rnnd_model_open_memory(const void *data, size_t bytes, const char *name,
                                           const rnnd_options *options, rnnd_model **out, rnnd_error *err);
 RNND_API void rnnd_model_close(rnnd_model *model);
-/* Writes a model file of any format as a native one that opens as the same network, with the same bits in every run;
- * `options` as for opening it. The file is whole or not there. CONFLICT while guesses are unconfirmed; UNSUPPORTED,
- * TOO_LARGE where a graph has numbers that JSON cannot hold, or needs more JSON than is read. */
+/* Writes a model file of any format as a native one that opens as the same network; `options` as for opening it. The
+ * file is whole or not there. CONFLICT while guesses are unconfirmed, UNSUPPORTED where the native format cannot
+ * say it. */
 RNND_API rnnd_code rnnd_convert(const char *in, const rnnd_options *options, const char *out, rnnd_error *err);
 RNND_API const rnnd_info *rnnd_model_info(const rnnd_model *model);
 
@@ -341,8 +347,6 @@ typedef struct rnnd_forecast_params {
     size_t quantile_count;
     size_t samples;          /* sample paths, 0 = none */
     uint64_t seed;
-    const float *future;     /* what is known of the steps ahead: [future_steps][channels], original units, NaN = not */
-    size_t future_steps;     /* known; borrowed during open */
 } rnnd_forecast_params;
 
 typedef struct rnnd_forecast_out { /* caller's buffers, original units; any may be NULL */
@@ -352,9 +356,8 @@ typedef struct rnnd_forecast_out { /* caller's buffers, original units; any may 
 } rnnd_forecast_out;
 
 /* A forecast being computed from a copy of `state`, in slices, so that it can share a thread with others. Refused
- * before warm-up (MISMATCH: needed and given). Beyond the trained horizon the model is fed its own medians, and what is
- * known of the future in their place. Where it does not answer all of its channels, the others have to be known:
- * MISMATCH says how many steps of them are needed and given. */
+ * before warm-up (MISMATCH: needed and given). Beyond the trained horizon the model is fed its own medians; UNSUPPORTED
+ * where it does not answer all of its channels. So are sample paths of several steps. */
 typedef struct rnnd_forecast rnnd_forecast;
 RNND_API rnnd_code rnnd_forecast_open(const rnnd_model *model, const void *state, const rnnd_forecast_params *params,
                                       rnnd_forecast **out, rnnd_error *err);

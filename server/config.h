@@ -24,7 +24,8 @@ struct config {
     struct text_list models, hosts, cors;
     int log_format;         /* enum log_format */
     int numerics;           /* enum numerics */
-    bool accept_guesses;
+    int precision;          /* "fp32", "bf16", "int8" */
+    bool force_precision, accept_guesses;
     /* sessions */
     double ttl_s, remember_dead_s;
     size_t session_memory_bytes, kept_states, remember_dead_ids;

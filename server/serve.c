@@ -141,6 +141,9 @@ static void say_model(const struct model *m)
                 tasks[m->info->task], (unsigned long long)m->info->parameters, m->info->state_bytes,
                 m->load_seconds * 1e3);
     else log_say("  %-24s failed: %s", m->name, m->failure);
+    if (m->handle && strcmp(m->info->precision, "fp32"))
+        log_say("  %-24s in %s: outputs are off by %.2g of themselves", "", m->info->precision,
+                m->info->precision_error);
     for (size_t i = 0; m->handle && i < m->info->assumption_count; i++)
         log_say("  %-24s assumed: %s", "", m->info->assumptions[i]);
     if (m->handle && m->info->unconfirmed)
@@ -155,8 +158,12 @@ static bool open_models(void)
     struct model *const *models;
     const struct text_list *sources = &server.config.models;
 
-    if (server.config.numerics == NUMERICS_FAST) registry_use_kernels(server.app.registry, "fast");
-    registry_accept_guesses(server.app.registry, server.config.accept_guesses);
+    static const char *const precisions[] = {"fp32", "bf16", "int8"};
+    registry_open_as(server.app.registry,
+                     &(rnnd_options){.kernel_row = server.config.numerics == NUMERICS_FAST ? "fast" : NULL,
+                                     .accept_guesses = server.config.accept_guesses,
+                                     .precision = precisions[server.config.precision],
+                                     .force_precision = server.config.force_precision});
     for (size_t i = 0; i < sources->count; i++)
         if (registry_add(server.app.registry, sources->items[i], &err) != RNND_OK) {
             log_say("rnnd: %s", err.message);

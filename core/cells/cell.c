@@ -121,21 +121,66 @@ static const float *take_copy(struct cell *cell, const float *from, size_t float
     return memcpy(cell_take(cell, floats), from, floats * sizeof *from);
 }
 
+static enum precision precision_of(const struct cell_spec *spec, size_t k)
+{
+    return spec->precision == PRECISION_INT8 && k > PACK_INT8_MOST ? PRECISION_FP32 : spec->precision;
+}
+
+static size_t matrix_floats(struct cell_matrix m)
+{
+    return m.gates ? pack_gates_floats(m.k, m.gates, m.units) : pack_dense_floats(m.k, m.units);
+}
+
+static void pack_matrix(struct packed *p, float *memory, struct cell_matrix m)
+{
+    if (m.gates)
+        pack_gates(p, memory, m.w, m.k, m.k, m.gates, m.units);
+    else
+        pack_dense(p, memory, m.w, m.k, m.k, m.units);
+}
+
+size_t cell_matrix_floats(const struct cell_spec *spec, struct cell_matrix m)
+{
+    size_t full = matrix_floats(m);
+    enum precision precision = precision_of(spec, m.k);
+
+    if (full == 0 || precision == PRECISION_FP32) return full;
+    return pack_reduced_floats(&(struct packed){.k = m.k, .nv = 1, .panels = full / m.k / LANES}, precision);
+}
+
+rnnd_code cell_take_matrix(struct cell *cell, const struct cell_spec *spec, struct packed *p, struct cell_matrix m,
+                           rnnd_error *err)
+{
+    float *to = cell_take(cell, cell_matrix_floats(spec, m)), *full;
+    size_t floats = matrix_floats(m);
+    struct packed packed;
+
+    if (precision_of(spec, m.k) == PRECISION_FP32) {
+        pack_matrix(p, to, m);
+        return RNND_OK;
+    }
+    if (!(full = mem_aligned(floats * sizeof *full))) return fail_memory(err, floats * sizeof *full);
+    pack_matrix(&packed, full, m);
+    pack_reduced(p, to, &packed, spec->precision);
+    mem_free(full);
+    return RNND_OK;
+}
+
 rnnd_code cell_start(struct cell *cell, const struct cell_spec *spec, size_t extra, size_t pieces, rnnd_error *err)
 {
-    size_t w_ih = pack_gates_floats(cell->inputs, cell->gates, cell->hidden);
-    size_t floats = w_ih + cell->gates * cell_padded(cell) + extra + pieces * LANES;
+    const struct cell_matrix m = {spec->w_ih, cell->inputs, cell->gates, cell->hidden};
+    size_t floats = cell_matrix_floats(spec, m) + cell->gates * cell_padded(cell) + extra + (pieces + 1) * LANES;
+    rnnd_code code;
 
     if (spec->h0) floats += whole_lines(cell->recurrent);
     if (spec->c0) floats += whole_lines(cell->c_width);
     cell->weight_bytes = floats * sizeof(float);
     cell->own->block = mem_aligned(cell->weight_bytes);
     if (!cell->own->block) return fail_memory(err, cell->weight_bytes);
-    pack_gates(&cell->own->w_ih, cell_take(cell, w_ih), spec->w_ih, cell->inputs, cell->inputs, cell->gates,
-               cell->hidden);
+    code = cell_take_matrix(cell, spec, &cell->own->w_ih, m, err);
     cell->h0 = take_copy(cell, spec->h0, cell->recurrent);
     cell->c0 = take_copy(cell, spec->c0, cell->c_width);
-    return RNND_OK;
+    return code;
 }
 
 rnnd_code cell_fold_bias(struct cell *cell, const struct cell_spec *spec, size_t folded, rnnd_error *err)
@@ -166,25 +211,31 @@ size_t cell_projected_width(const struct cell *cell)
     return packed_width(&cell->own->w_ih);
 }
 
-void cell_project(const struct cell *cell, size_t rows, const float *const *x, float *const *projected)
+void cell_project(const struct cell *cell, size_t rows, const float *const *x, float *const *projected,
+                  float *scratch)
 {
-    size_t width = cell_projected_width(cell);
+    size_t bytes = cell_projected_width(cell) * sizeof(float);
 
-    for (size_t r = 0; r < rows; r++) memcpy(projected[r], cell->own->bias, width * sizeof(float));
-    cell->kernels->matmul(&cell->own->w_ih, rows, x, projected);
+    for (size_t r = 0; r < rows; r++) memcpy(projected[r], cell->own->bias, bytes);
+    for (size_t r = 0; r < rows; r += CELL_CHUNK)
+        cell->kernels->matmul(&cell->own->w_ih, rows - r < CELL_CHUNK ? rows - r : CELL_CHUNK, x + r, projected + r,
+                              scratch);
 }
 
-void cell_start_rows(const struct cell *cell, size_t rows, const struct cell_rows *r, float *const *acc)
+void cell_start_rows(const struct cell *cell, size_t rows, const struct cell_rows *r, float *const *acc,
+                     float *scratch)
 {
     size_t bytes = cell_projected_width(cell) * sizeof(float);
 
     for (size_t i = 0; i < rows; i++) memcpy(acc[i], r->x ? cell->own->bias : r->projected[i], bytes);
-    if (r->x) cell->kernels->matmul(&cell->own->w_ih, rows, r->x, acc);
+    if (r->x) cell->kernels->matmul(&cell->own->w_ih, rows, r->x, acc, scratch);
 }
 
 size_t cell_scratch_floats(const struct cell *cell, size_t rows)
 {
-    return (rows < CELL_CHUNK ? rows : CELL_CHUNK) * cell->own->type->scratch(cell);
+    size_t some = rows < CELL_CHUNK ? rows : CELL_CHUNK;
+    size_t step = cell->own->type->scratch(cell, some), project = packed_scratch(&cell->own->w_ih, some);
+    return step > project ? step : project;
 }
 
 void cell_step(const struct cell *cell, size_t rows, const struct cell_rows *r, float *scratch)

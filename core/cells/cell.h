@@ -29,6 +29,7 @@ struct cell_spec { /* borrowed pointers, needed only during cell_prepare */
     bool reset_before, z_takes_new;
     bool coupled_input, coupled_forget;
     float clip, cell_clip, projection_clip;
+    enum precision precision;   /* of the weights; a matrix too wide for INT8 (PACK_INT8_MOST) stays FP32 */
 };
 
 /* A cell ready to run: packed weights, immutable. */
@@ -47,12 +48,13 @@ struct cell {
 rnnd_code cell_prepare(const struct cell_spec *spec, const struct kernels *kernels, struct cell **out, rnnd_error *err);
 void cell_free(struct cell *cell);
 
-/* Floats of a projected row, and of scratch that a step of so many rows needs (64-byte aligned memory). */
+/* Floats of a projected row, and of scratch that a step or a projection of so many rows needs (64-byte aligned). */
 size_t cell_projected_width(const struct cell *cell);
 size_t cell_scratch_floats(const struct cell *cell, size_t rows);
 
 /* The input part of any number of rows: projected[r] = bias + W_ih x[r], cell_projected_width floats each. */
-void cell_project(const struct cell *cell, size_t rows, const float *const *x, float *const *projected);
+void cell_project(const struct cell *cell, size_t rows, const float *const *x, float *const *projected,
+                  float *scratch);
 /* One step of `rows` sequences from their inputs x, or, where x is NULL, from projected inputs. c_next[r] may be c[r],
  * h_next[r] must not overlap any h; c, c_next are NULL for cells without c. The same bits either way, in any batch and
  * any split of it. */
@@ -66,7 +68,7 @@ void cell_step(const struct cell *cell, size_t rows, const struct cell_rows *r, 
 struct cell_type {
     const char *name;
     size_t gates;
-    size_t (*scratch)(const struct cell *cell); /* floats per row of a step */
+    size_t (*scratch)(const struct cell *cell, size_t rows); /* floats, for a step of rows <= CELL_CHUNK */
     rnnd_code (*prepare)(const struct cell_spec *spec, struct cell *cell, rnnd_error *err);
     void (*step)(const struct cell *cell, size_t rows, const struct cell_rows *r, float *scratch); /* <= CELL_CHUNK */
 };

@@ -32,6 +32,13 @@ static inline size_t cell_padded(const struct cell *cell)
     return (cell->hidden + LANES - 1) / LANES * LANES;
 }
 
+/* A weight matrix w [rows][k], row-major: of gates (rows = gates * units), or dense (gates 0, rows = units). */
+struct cell_matrix { const float *w; size_t k, gates, units; };
+/* Floats of the block that it takes packed; 0 if it overflows. */
+size_t cell_matrix_floats(const struct cell_spec *spec, struct cell_matrix m);
+/* Packs it into the next piece of the block. */
+rnnd_code cell_take_matrix(struct cell *cell, const struct cell_spec *spec, struct packed *p, struct cell_matrix m,
+                           rnnd_error *err);
 /* Allocates the block: w_ih, a bias row, h0 and c0 as the specification has them, and `extra` floats for the type's own
  * pieces, of which there are `pieces`; prepares all but those. */
 rnnd_code cell_start(struct cell *cell, const struct cell_spec *spec, size_t extra, size_t pieces, rnnd_error *err);
@@ -40,7 +47,8 @@ float *cell_take(struct cell *cell, size_t floats);
 /* b_ih + b_hh for the gates below `folded`, b_ih alone from there on, as the accumulator row of cell_project. */
 rnnd_code cell_fold_bias(struct cell *cell, const struct cell_spec *spec, size_t folded, rnnd_error *err);
 /* The step's rows from the bias or the projection on, with the x part added: acc[r], cell_projected_width floats. */
-void cell_start_rows(const struct cell *cell, size_t rows, const struct cell_rows *r, float *const *acc);
+void cell_start_rows(const struct cell *cell, size_t rows, const struct cell_rows *r, float *const *acc,
+                     float *scratch);
 /* x limited to -limit .. limit; 0 = no limit; NaN stays. */
 void cell_limit(float *x, size_t n, float limit);
 

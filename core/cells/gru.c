@@ -17,16 +17,17 @@
 static rnnd_code prepare(const struct cell_spec *spec, struct cell *cell, rnnd_error *err)
 {
     struct cell_private *own = cell->own;
-    size_t hidden = cell->hidden, gates = spec->reset_before ? 2 : 3;
-    size_t w_hh = pack_gates_floats(hidden, gates, hidden), w_hn = pack_gates_floats(hidden, 1, hidden);
-    size_t extra = w_hh + (spec->reset_before ? w_hn : cell_padded(cell));
-    rnnd_code code = cell_start(cell, spec, extra, 2, err);
+    size_t hidden = cell->hidden;
+    const struct cell_matrix w_hh = {spec->w_hh, hidden, spec->reset_before ? 2 : 3, hidden};
+    const struct cell_matrix w_hn = {spec->w_hh + 2 * hidden * hidden, hidden, 1, hidden};
+    size_t extra = spec->reset_before ? cell_matrix_floats(spec, w_hn) : cell_padded(cell);
+    rnnd_code code = cell_start(cell, spec, cell_matrix_floats(spec, w_hh) + extra, 2, err);
 
-    if (code || (code = cell_fold_bias(cell, spec, spec->reset_before ? 3 : 2, err))) return code;
-    pack_gates(&own->w_hh, cell_take(cell, w_hh), spec->w_hh, hidden, hidden, gates, hidden);
-    if (spec->reset_before) {
-        pack_gates(&own->w_hn, cell_take(cell, w_hn), spec->w_hh + 2 * hidden * hidden, hidden, hidden, 1, hidden);
-    } else {
+    if (!code) code = cell_fold_bias(cell, spec, spec->reset_before ? 3 : 2, err);
+    if (!code) code = cell_take_matrix(cell, spec, &own->w_hh, w_hh, err);
+    if (!code && spec->reset_before) code = cell_take_matrix(cell, spec, &own->w_hn, w_hn, err);
+    if (code) return code;
+    if (!spec->reset_before) {
         float *b_hn = cell_take(cell, cell_padded(cell));
         pack_gates_row(b_hn, spec->b_hh ? spec->b_hh + 2 * hidden : NULL, 1, hidden);
         own->b_hn = b_hn;
@@ -37,10 +38,12 @@ static rnnd_code prepare(const struct cell_spec *spec, struct cell *cell, rnnd_e
     return RNND_OK;
 }
 
-/* With reset before: gates [3 * padded] | r and z [2 * padded] | r h [padded] | h part of n [padded] */
-static size_t scratch(const struct cell *cell)
+/* With reset before, for each row: gates [3 * padded] | r and z [2 * padded] | r h [padded] | h part of n [padded];
+ * then the products' */
+static size_t scratch(const struct cell *cell, size_t rows)
 {
-    return cell->own->reset_before ? 7 * cell_padded(cell) : 0;
+    size_t products = packed_scratch(&cell->own->w_ih, rows) + packed_scratch(&cell->own->w_hh, rows);
+    return (cell->own->reset_before ? 7 * rows * cell_padded(cell) : 0) + products;
 }
 
 /* r and z are summed apart from n, whose recurrent part has to wait for r. */
@@ -49,6 +52,7 @@ static void step_before(const struct cell *cell, size_t rows, const struct cell_
     const struct cell_private *own = cell->own;
     size_t padded = cell_padded(cell), pair = 2 * LANES * sizeof(float);
     float *gates[CELL_CHUNK], *rz[CELL_CHUNK], *rh[CELL_CHUNK], *n[CELL_CHUNK];
+    float *rest = memory + 7 * rows * padded;
 
     assert(rows >= 1 && rows <= CELL_CHUNK);
     for (size_t i = 0; i < rows; i++) {
@@ -57,16 +61,16 @@ static void step_before(const struct cell *cell, size_t rows, const struct cell_
         rh[i] = rz[i] + 2 * padded;
         n[i] = rh[i] + padded;
     }
-    cell_start_rows(cell, rows, r, gates);
+    cell_start_rows(cell, rows, r, gates, rest);
     for (size_t i = 0; i < rows; i++) {
         memset(n[i], 0, padded * sizeof(float));
         for (size_t at = 0; at < padded; at += LANES) memcpy(rz[i] + 2 * at, gates[i] + 3 * at, pair);
     }
-    cell->kernels->matmul(&own->w_hh, rows, r->h, rz);
+    cell->kernels->matmul(&own->w_hh, rows, r->h, rz, rest);
     for (size_t i = 0; i < rows; i++)
         for (size_t at = 0; at < padded; at += LANES) memcpy(gates[i] + 3 * at, rz[i] + 2 * at, pair);
     cell->kernels->gru_reset(&own->gru, rows, gates, r->h, rh);
-    cell->kernels->matmul(&own->w_hn, rows, (const float *const *)rh, n);
+    cell->kernels->matmul(&own->w_hn, rows, (const float *const *)rh, n, rest);
     cell->kernels->gru_before(&own->gru, rows, gates, n, r->h, r->h_next);
 }
 
@@ -77,7 +81,7 @@ static void step(const struct cell *cell, size_t rows, const struct cell_rows *r
     if (own->reset_before)
         step_before(cell, rows, r, memory);
     else
-        cell->kernels->gru_step(&own->gru, &own->sums, rows, r->x, r->projected, r->h, r->h_next);
+        cell->kernels->gru_step(&own->gru, &own->sums, rows, r->x, r->projected, r->h, r->h_next, memory);
 }
 
 const struct cell_type cell_gru = {"gru", 3, scratch, prepare, step};

@@ -36,45 +36,52 @@ static void prepare_epilogue(const struct cell_spec *spec, struct cell *cell)
 static rnnd_code prepare(const struct cell_spec *spec, struct cell *cell, rnnd_error *err)
 {
     struct cell_private *own = cell->own;
-    size_t width = cell->recurrent, hidden = cell->hidden;
-    size_t w_hh = pack_gates_floats(width, 4, hidden);
-    size_t w_hr = spec->projection ? pack_dense_floats(hidden, spec->projection) : 0;
-    size_t peephole = spec->peephole ? 3 * hidden : 0;
-    rnnd_code code = cell_start(cell, spec, w_hh + w_hr + peephole, 3, err);
+    size_t hidden = cell->hidden, peephole = spec->peephole ? 3 * hidden : 0;
+    const struct cell_matrix w_hh = {spec->w_hh, cell->recurrent, 4, hidden};
+    const struct cell_matrix w_hr = {spec->w_hr, hidden, 0, spec->projection};
+    size_t floats = cell_matrix_floats(spec, w_hh) + (spec->projection ? cell_matrix_floats(spec, w_hr) : 0);
+    rnnd_code code = cell_start(cell, spec, floats + peephole, 3, err);
 
-    if (code || (code = cell_fold_bias(cell, spec, 4, err))) return code;
-    pack_gates(&own->w_hh, cell_take(cell, w_hh), spec->w_hh, width, width, 4, hidden);
-    if (w_hr) pack_dense(&own->w_hr, cell_take(cell, w_hr), spec->w_hr, hidden, hidden, spec->projection);
+    if (!code) code = cell_fold_bias(cell, spec, 4, err);
+    if (!code) code = cell_take_matrix(cell, spec, &own->w_hh, w_hh, err);
+    if (!code && spec->projection) code = cell_take_matrix(cell, spec, &own->w_hr, w_hr, err);
+    if (code) return code;
     own->sums = (struct cell_sums){.w_ih = &own->w_ih, .w_hh = &own->w_hh, .bias = own->bias};
     own->projection_clip = spec->projection_clip;
     prepare_epilogue(spec, cell);
     return RNND_OK;
 }
 
-/* With a projection: what comes out of the gates [padded hidden] | accumulator of its product [packed_width(w_hr)] */
-static size_t scratch(const struct cell *cell)
+/* With a projection, what comes out of the gates [rows][padded hidden] and the sums of its product
+ * [rows][packed_width(w_hr)] | the products' */
+static size_t scratch(const struct cell *cell, size_t rows)
 {
-    return cell->own->w_hr.w ? cell_padded(cell) + packed_width(&cell->own->w_hr) : 0;
+    const struct cell_private *own = cell->own;
+    size_t gates = packed_scratch(&own->w_ih, rows) + packed_scratch(&own->w_hh, rows);
+    size_t projection = own->w_hr.w ? packed_scratch(&own->w_hr, rows) : 0;
+    size_t width = own->w_hr.w ? cell_padded(cell) + packed_width(&own->w_hr) : 0;
+    return rows * width + (gates > projection ? gates : projection);
 }
 
 static void step(const struct cell *cell, size_t rows, const struct cell_rows *r, float *memory)
 {
     const struct cell_private *own = cell->own;
-    size_t padded = cell_padded(cell), width = scratch(cell);
-    float *inner[CELL_CHUNK], *acc[CELL_CHUNK];
+    size_t padded = cell_padded(cell), width = packed_width(&own->w_hr);
+    float *inner[CELL_CHUNK], *acc[CELL_CHUNK], *rest = memory + rows * (padded + width);
 
     if (!own->w_hr.w) {
-        cell->kernels->lstm_step(&own->lstm, &own->sums, rows, r->x, r->projected, r->h, r->c, r->c_next, r->h_next);
+        cell->kernels->lstm_step(&own->lstm, &own->sums, rows, r->x, r->projected, r->h, r->c, r->c_next, r->h_next,
+                                 memory);
         return;
     }
     assert(rows >= 1 && rows <= CELL_CHUNK);
     for (size_t i = 0; i < rows; i++) {
-        inner[i] = memory + i * width;
+        inner[i] = memory + i * (padded + width);
         acc[i] = inner[i] + padded;
-        memset(acc[i], 0, (width - padded) * sizeof(float));
+        memset(acc[i], 0, width * sizeof(float));
     }
-    cell->kernels->lstm_step(&own->lstm, &own->sums, rows, r->x, r->projected, r->h, r->c, r->c_next, inner);
-    cell->kernels->matmul(&own->w_hr, rows, (const float *const *)inner, acc);
+    cell->kernels->lstm_step(&own->lstm, &own->sums, rows, r->x, r->projected, r->h, r->c, r->c_next, inner, rest);
+    cell->kernels->matmul(&own->w_hr, rows, (const float *const *)inner, acc, rest);
     for (size_t i = 0; i < rows; i++) {
         memcpy(r->h_next[i], acc[i], cell->recurrent * sizeof(float));
         cell_limit(r->h_next[i], cell->recurrent, own->projection_clip);

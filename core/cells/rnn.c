@@ -10,29 +10,31 @@
 static rnnd_code prepare(const struct cell_spec *spec, struct cell *cell, rnnd_error *err)
 {
     struct cell_private *own = cell->own;
-    size_t w_hh = pack_gates_floats(cell->hidden, 1, cell->hidden);
-    rnnd_code code = cell_start(cell, spec, w_hh, 1, err);
+    const struct cell_matrix w_hh = {spec->w_hh, cell->hidden, 1, cell->hidden};
+    rnnd_code code = cell_start(cell, spec, cell_matrix_floats(spec, w_hh), 1, err);
 
-    if (code || (code = cell_fold_bias(cell, spec, 1, err))) return code;
-    pack_gates(&own->w_hh, cell_take(cell, w_hh), spec->w_hh, cell->hidden, cell->hidden, 1, cell->hidden);
+    if (!code) code = cell_fold_bias(cell, spec, 1, err);
+    if (!code) code = cell_take_matrix(cell, spec, &own->w_hh, w_hh, err);
     own->act = spec->cell;
     own->clip = spec->clip;
-    return RNND_OK;
+    return code;
 }
 
-static size_t scratch(const struct cell *cell)
+/* sums [rows][padded] | the products' */
+static size_t scratch(const struct cell *cell, size_t rows)
 {
-    return cell_padded(cell);
+    size_t x = packed_scratch(&cell->own->w_ih, rows), h = packed_scratch(&cell->own->w_hh, rows);
+    return rows * cell_padded(cell) + (x > h ? x : h);
 }
 
 static void step(const struct cell *cell, size_t rows, const struct cell_rows *r, float *memory)
 {
-    float *acc[CELL_CHUNK];
+    float *acc[CELL_CHUNK] = {NULL}, *rest = memory + rows * cell_padded(cell);
 
     assert(rows >= 1 && rows <= CELL_CHUNK);
     for (size_t i = 0; i < rows; i++) acc[i] = memory + i * cell_padded(cell);
-    cell_start_rows(cell, rows, r, acc);
-    cell->kernels->matmul(&cell->own->w_hh, rows, r->h, acc);
+    cell_start_rows(cell, rows, r, acc, rest);
+    cell->kernels->matmul(&cell->own->w_hh, rows, r->h, acc, rest);
     for (size_t i = 0; i < rows; i++) {
         cell_limit(acc[i], cell->hidden, cell->own->clip);
         cell->kernels->activate(cell->own->act, cell->hidden, acc[i], r->h_next[i]);

@@ -239,7 +239,7 @@ rnnd_code cli_find_model(const char *name, char *path, rnnd_error *err)
                                           "nor is one installed", name, name);
 }
 
-rnnd_code cli_open_model_as(const char *name, const char *config_path, bool accept_guesses, rnnd_model **out,
+rnnd_code cli_open_model_as(const char *name, const char *config_path, const rnnd_options *options, rnnd_model **out,
                             rnnd_error *err)
 {
     char path[CLI_PATH_BYTES], *config = NULL;
@@ -249,8 +249,9 @@ rnnd_code cli_open_model_as(const char *name, const char *config_path, bool acce
     if (code == RNND_OK && config_path)
         code = cli_read_file(config_path, (size_t)8 << 20, &config, &bytes, err);
     if (code == RNND_OK) {
-        rnnd_options options = {.config = config, .accept_guesses = accept_guesses};
-        code = rnnd_model_open(path, &options, out, err);
+        rnnd_options own = *options;
+        own.config = config;
+        code = rnnd_model_open(path, &own, out, err);
     }
     free(config);
     return code;
@@ -258,5 +259,5 @@ rnnd_code cli_open_model_as(const char *name, const char *config_path, bool acce
 
 rnnd_code cli_open_model(const char *name, rnnd_model **out, rnnd_error *err)
 {
-    return cli_open_model_as(name, NULL, false, out, err);
+    return cli_open_model_as(name, NULL, &(rnnd_options){NULL}, out, err);
 }

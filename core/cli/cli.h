@@ -52,8 +52,8 @@ int cli_fail_model(const char *command, const rnnd_error *err);
 rnnd_code cli_read_file(const char *path, size_t limit, char **data, size_t *bytes, rnnd_error *err);
 /* Opens a model by path, or by its name in the folder ./models, else among the installed ones. */
 rnnd_code cli_open_model(const char *name, rnnd_model **out, rnnd_error *err);
-/* The same with the configuration of a file (or NULL), and guesses accepted or not. */
-rnnd_code cli_open_model_as(const char *name, const char *config_path, bool accept_guesses, rnnd_model **out,
+/* The same with options, whose config is the file's at config_path (or NULL). */
+rnnd_code cli_open_model_as(const char *name, const char *config_path, const rnnd_options *options, rnnd_model **out,
                             rnnd_error *err);
 /* The file that cli_open_model() opens, into path[CLI_PATH_BYTES]. */
 enum { CLI_PATH_BYTES = 4608 };

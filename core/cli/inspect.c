@@ -130,6 +130,9 @@ static void print_people(const rnnd_info *m)
         printf("%-13s a window answers its last step only\n", "output");
     printf("%-13s %s bytes; a session's state %s bytes\n", "weights", grouped(m->weight_bytes, a),
            grouped(m->state_bytes, b));
+    if (strcmp(m->precision, "fp32"))
+        printf("%-13s %s: outputs are off by %.2g of themselves beside fp32\n", "precision", m->precision,
+               m->precision_error);
     line("licence", m->license);
     line("data", m->data);
     line("metrics", strcmp(m->metrics, "{}") ? m->metrics : "");
@@ -212,6 +215,7 @@ static void print_json(const rnnd_info *m)
     json_string("side_file", m->side_file);
     printf("  \"parameters\": %llu,\n", (unsigned long long)m->parameters);
     printf("  \"weight_bytes\": %zu,\n  \"state_bytes\": %zu,\n", m->weight_bytes, m->state_bytes);
+    printf("  \"precision\": \"%s\",\n  \"precision_error\": %.3g,\n", m->precision, m->precision_error);
     printf("  \"window\": %zu,\n  \"pad\": \"%s\",\n", m->window, m->pad_zeros ? "zeros" : "none");
     printf("  \"output_last\": %s,\n  \"streamable\": %s,\n", m->output_last ? "true" : "false",
            m->streamable ? "true" : "false");
@@ -222,8 +226,11 @@ static void print_json(const rnnd_info *m)
 static int inspect(int argc, char **argv)
 {
     bool json = false;
+    rnnd_options how = {NULL};
     const struct cli_option options[] = {
         {"json", 0, CLI_FLAG, &json, NULL, "as JSON, the configuration included"},
+        {"precision", 0, CLI_TEXT, &how.precision, "NAME", "of weights: fp32, bf16 or int8; shows what it costs"},
+        {"force-precision", 0, CLI_FLAG, &how.force_precision, NULL, "even where outputs are off by more than a tenth"},
         {0}};
     const struct cli_usage usage = {
         "inspect", "FILE [--json]",
@@ -240,7 +247,7 @@ static int inspect(int argc, char **argv)
     rnnd_model *model;
     if (!cli_parse(&usage, argc, argv, &file, &code))
         return code;
-    if (cli_open_model(file, &model, &err) != RNND_OK)
+    if (cli_open_model_as(file, NULL, &how, &model, &err) != RNND_OK)
         return cli_fail_model("inspect", &err);
     if (json)
         print_json(rnnd_model_info(model));

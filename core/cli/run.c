@@ -67,7 +67,7 @@ static rnnd_code run_job(struct run_job *j, bool stream, rnnd_error *err)
     return code;
 }
 
-static int run_ends(const char *model, const char *config, bool accept, const struct cli_list *in,
+static int run_ends(const char *model, const char *config, const rnnd_options *how, const struct cli_list *in,
                     const struct cli_list *out, bool stream)
 {
     struct run_job j;
@@ -77,7 +77,7 @@ static int run_ends(const char *model, const char *config, bool accept, const st
     rnnd_code code = run_open(&j, in, out, &err);
     if (code != RNND_OK) {
         exit_code = cli_fail("run", &err);
-    } else if (cli_open_model_as(model, config, accept, &opened, &err) != RNND_OK) {
+    } else if (cli_open_model_as(model, config, how, &opened, &err) != RNND_OK) {
         exit_code = cli_fail_model("run", &err);
     } else {
         j.model = opened;
@@ -95,13 +95,16 @@ static int run(int argc, char **argv)
 {
     struct cli_list in = {.count = 0}, out = {.count = 0};
     const char *config = NULL, *name;
-    bool stream = false, accept = false;
+    bool stream = false;
+    rnnd_options how = {NULL};
     const struct cli_option options[] = {
         {"input", 'i', CLI_LIST, &in, "[NAME=]FILE", "an input: .npy, .csv or .json; without NAME the only one"},
         {"output", 'o', CLI_LIST, &out, "[NAME=]FILE", "an output, or what a layer or value NAME held; else the first"},
         {"stream", 's', CLI_FLAG, &stream, NULL, "step by step, as a session does: scaled, state carried along"},
         {"config", 0, CLI_TEXT, &config, "FILE", "the model's configuration, instead of NAME.rnnd.json beside it"},
-        {"accept-guesses", 0, CLI_FLAG, &accept, NULL, "run what the file does not say as it was guessed"},
+        {"accept-guesses", 0, CLI_FLAG, &how.accept_guesses, NULL, "run what the file does not say as it was guessed"},
+        {"precision", 0, CLI_TEXT, &how.precision, "NAME", "of weights: fp32, bf16, int8; `rnnd inspect` measures it"},
+        {"force-precision", 0, CLI_FLAG, &how.force_precision, NULL, "even where outputs are off by more than a tenth"},
         {0}};
     const struct cli_usage usage = {
         "run", "MODEL -i [NAME=]X.npy -o [NAME=|LAYER=]Y.npy [--stream]",
@@ -122,7 +125,7 @@ static int run(int argc, char **argv)
         fprintf(stderr, "rnnd run: both -i and -o are needed; `rnnd run --help` tells more\n");
         return CLI_USAGE;
     }
-    return run_ends(name, config, accept, &in, &out, stream);
+    return run_ends(name, config, &how, &in, &out, stream);
 }
 
 const struct command command_run = {"run", "run a model over arrays in files", run};

@@ -1,5 +1,44 @@
 /* verify.c -- `rnnd verify`: does a model answer what its framework did? */
+#include <math.h>
+
 #include "core/cli/run.h"
+
+struct difference { double worst, largest, got, want; size_t at; }; /* at: the element that is worst */
+
+/* Shapes are equal but for axes of 1. */
+static bool same_shape(const struct array *a, const struct array *b)
+{
+    size_t i = 0, k = 0;
+    for (;; i++, k++) {
+        while (i < a->rank && a->dim[i] == 1)
+            i++;
+        while (k < b->rank && b->dim[k] == 1)
+            k++;
+        if (i == a->rank || k == b->rank)
+            return i == a->rank && k == b->rank;
+        if (a->dim[i] != b->dim[k])
+            return false;
+    }
+}
+
+/* Both of float32. NaN against NaN and infinity against the same one are equal. */
+static struct difference compare(const struct array *got, const struct array *want)
+{
+    struct difference d = {0};
+    size_t count = array_count(want);
+    for (size_t i = 0; i < count; i++) {
+        double g = got->data[i], w = want->data[i], e = fabs(g - w);
+        if (g == w || (isnan(g) && isnan(w)))
+            e = 0;
+        else if (isnan(e))
+            e = INFINITY;
+        if (isfinite(w) && fabs(w) > d.largest)
+            d.largest = fabs(w);
+        if (i == 0 || e > d.worst)
+            d = (struct difference){e, d.largest, g, w, i};
+    }
+    return d;
+}
 
 static rnnd_code check(struct run_job *j, const char *expect, double tolerance, bool *good, rnnd_error *err)
 {
@@ -10,29 +49,34 @@ static rnnd_code check(struct run_job *j, const char *expect, double tolerance, 
         code = array_load(expect, &want, err);
     if (code == RNND_OK)
         code = run_network(j, err);
-    if (code == RNND_OK && !array_same_shape(got, &want))
+    if (code == RNND_OK && !same_shape(got, &want))
         code = cli_error(err, RNND_MISMATCH, "the output has shape %s, %.200s has %s", array_shape(got, a), expect,
                          array_shape(&want, b));
+    if (code == RNND_OK && (code = array_convert(got, RNND_FLOAT32, err)) == RNND_OK)
+        code = array_convert(&want, RNND_FLOAT32, err);
     if (code == RNND_OK) {
-        struct array_difference d = array_compare(got, &want);
+        struct difference d = compare(got, &want);
         double allowed = tolerance * (d.largest > 1 ? d.largest : 1);
+        struct array index = want;
+        for (size_t i = want.rank, at = d.at; i-- > 0 && array_count(&want) > 0; at /= want.dim[i])
+            index.dim[i] = at % want.dim[i];
         *good = d.worst <= allowed;
         printf("max error  %.3g\nallowed    %.3g\n", d.worst, allowed);
         if (d.worst > 0)
-            printf("worst      %s: %.9g, wanted %.9g\n", array_place(&want, d.at, a), d.got, d.want);
+            printf("worst      %s: %.9g, wanted %.9g\n", array_shape(&index, a), d.got, d.want);
         printf("%s\n", *good ? "ok" : "FAILED");
     }
     array_free(&want);
     return code;
 }
 
-static int verify_model(const char *name, const char *config, bool accept, struct run_job *j, const char *expect,
-                        double tolerance)
+static int verify_model(const char *name, const char *config, const rnnd_options *how, struct run_job *j,
+                        const char *expect, double tolerance)
 {
     rnnd_model *model;
     rnnd_error err;
     bool good = false;
-    if (cli_open_model_as(name, config, accept, &model, &err) != RNND_OK)
+    if (cli_open_model_as(name, config, how, &model, &err) != RNND_OK)
         return cli_fail_model("verify", &err);
     j->model = model;
     rnnd_code code = check(j, expect, tolerance, &good, &err);
@@ -47,14 +91,16 @@ static int verify(int argc, char **argv)
     struct cli_list in = {.count = 0}, out = {.count = 0};
     const char *expect = NULL, *config = NULL, *output = NULL, *name;
     double tolerance = 1e-5;
-    bool accept = false;
+    rnnd_options how = {NULL};
     const struct cli_option options[] = {
         {"input", 'i', CLI_LIST, &in, "[NAME=]FILE", "an input: .npy, .csv or .json; without NAME the only one"},
         {"expect", 'e', CLI_TEXT, &expect, "FILE", "what the framework answered"},
         {"output", 'o', CLI_TEXT, &output, "NAME", "the output, layer or value meant (default: the first output)"},
         {"tolerance", 't', CLI_NUMBER, &tolerance, "NUMBER", "allowed per 1 of the largest expected (default 1e-5)"},
         {"config", 0, CLI_TEXT, &config, "FILE", "the model's configuration, instead of NAME.rnnd.json beside it"},
-        {"accept-guesses", 0, CLI_FLAG, &accept, NULL, "run what the file does not say as it was guessed"},
+        {"accept-guesses", 0, CLI_FLAG, &how.accept_guesses, NULL, "run what the file does not say as it was guessed"},
+        {"precision", 0, CLI_TEXT, &how.precision, "NAME", "of weights: fp32, bf16, int8; `rnnd inspect` measures it"},
+        {"force-precision", 0, CLI_FLAG, &how.force_precision, NULL, "even where outputs are off by more than a tenth"},
         {0}};
     const struct cli_usage usage = {
         "verify", "MODEL --input X.npy --expect Y.npy [--config C.json] [-o NAME]",
@@ -79,7 +125,7 @@ static int verify(int argc, char **argv)
     } else {
         j.out_count = 1;
         j.out[0].name = (char *)(uintptr_t)output;
-        code = verify_model(name, config, accept, &j, expect, tolerance);
+        code = verify_model(name, config, &how, &j, expect, tolerance);
         j.out[0].name = NULL; /* borrowed */
     }
     run_close(&j);

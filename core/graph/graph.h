@@ -78,6 +78,7 @@ struct graph_state {
 struct graph {
     struct arena arena;         /* names, attributes; a constant's data is a block of its own, freed once packed */
     const struct kernels *kernels;
+    enum precision precision;   /* sequence graphs: of the weights of cells and dense layers; set before compiling */
     struct graph_value *values; size_t value_count, value_cap;
     struct graph_node *nodes;   size_t node_count, node_cap;
     struct graph_state *states; size_t state_count, state_cap;

@@ -3,28 +3,6 @@
  * One function per equation, always inlined twice: with activations chosen at run time, and with sigmoid and tanh as
  * constants, the case that is worth it. Both are the same source and therefore the same bits. */
 
-/* Up to 16 floats; the other lanes are 0. */
-INLINE vec load_part(const float *p, size_t n)
-{
-    float lanes[LANES] = {0};
-
-    if (n >= LANES) return vec_load(p);
-    for (size_t i = 0; i < n; i++) lanes[i] = p[i];
-    return vec_load(lanes);
-}
-
-INLINE void store_part(float *p, size_t n, vec v)
-{
-    float lanes[LANES];
-
-    if (n >= LANES) {
-        vec_store(p, v);
-        return;
-    }
-    vec_store(lanes, v);
-    for (size_t i = 0; i < n; i++) p[i] = lanes[i];
-}
-
 INLINE vec clipped(float clip, vec x)
 {
     return clip > 0 ? vec_clamp(-clip, clip, x) : x;

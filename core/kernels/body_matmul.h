@@ -1,30 +1,48 @@
 /* body_matmul.h -- acc += W x for packed weights; part of kernels_body.h.
  *
  * A tile is R rows times S vectors of 16 outputs, whose sums stay in registers over all of k. Vectors side by side come
- * from one panel or, where panels are narrow, from several. Every output is one chain of FMAs in ascending k whatever
- * the tile it falls into, so that tiles are a matter of speed alone. */
+ * from one panel or, where panels are narrow, from several. Every output is one chain of FMAs in ascending k, or a sum
+ * of whole numbers, whatever the tile it falls into, so that tiles are a matter of speed alone. */
 
 #define PREFETCH_FLOATS 512 /* how far ahead of the product weights are asked for: 2 KiB */
 
+struct product_rows { /* the inputs of a product */
+    const float *const *x;
+    const uint8_t *q;   /* INT8: x in 8 bits, 128 for 0, rows `stride` bytes apart */
+    size_t stride;
+    const float *scale; /* INT8: of each row */
+};
+
+struct tile { /* where its weights begin and its sums lie, in vectors */
+    const float *w; /* or groups of four bytes */
+    size_t groups;  /* of k */
+    size_t column;  /* floats from the start of W's outputs */
+    size_t at;      /* floats from the start of an accumulator row */
+    size_t row;     /* of the inputs */
+};
+
+/* Vector v of a tile: `step` floats from panel to panel of accumulators, `panel` of weights. */
+#define ACC_AT(v) ((size_t)((v) / vecs) * step + (size_t)((v) % vecs) * LANES)
+#define W_AT(v) ((size_t)((v) / vecs) * panel + (size_t)((v) % vecs) * LANES)
+
 /* rows x (panels of `vecs` vectors); `nv` is the distance between steps of k in vectors. */
-INLINE void tile(const float *w, size_t k, const float *const *x, float *const *acc, size_t at, const int nv,
-                 const int rows, const int panels, const int vecs)
+INLINE void tile_fp32(const struct tile *t, const float *const *x, float *const *acc, const int nv, const int rows,
+                      const int panels, const int vecs)
 {
-    const size_t step = (size_t)nv * LANES, panel = k * step;
+    const size_t step = (size_t)nv * LANES, panel = t->groups * step;
+    const float *w = t->w;
     vec sum[TILE_ROWS][TILE_VECS(1)];
 
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
-        for (int v = 0; v < panels * vecs; v++)
-            sum[r][v] = vec_load(acc[r] + at + (size_t)(v / vecs) * step + (size_t)(v % vecs) * LANES);
-    for (size_t i = 0; i < k; i++, w += step) {
+        for (int v = 0; v < panels * vecs; v++) sum[r][v] = vec_load(acc[r] + t->at + ACC_AT(v));
+    for (size_t i = 0; i < t->groups; i++, w += step) {
         vec weight[TILE_VECS(1)];
 #pragma GCC unroll 8
         for (int v = 0; v < panels * vecs; v++) {
-            const float *from = w + (size_t)(v / vecs) * panel + (size_t)(v % vecs) * LANES;
-            weight[v] = vec_load(from);
-            __builtin_prefetch(from + PREFETCH_FLOATS);
+            weight[v] = vec_load(w + W_AT(v));
+            __builtin_prefetch(w + W_AT(v) + PREFETCH_FLOATS);
         }
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
@@ -36,69 +54,212 @@ INLINE void tile(const float *w, size_t k, const float *const *x, float *const *
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
-        for (int v = 0; v < panels * vecs; v++)
-            vec_store(acc[r] + at + (size_t)(v / vecs) * step + (size_t)(v % vecs) * LANES, sum[r][v]);
+        for (int v = 0; v < panels * vecs; v++) vec_store(acc[r] + t->at + ACC_AT(v), sum[r][v]);
 }
 
-/* `count` panels of nv vectors for `rows` rows, in the tiles that this row of kernels can hold. */
-INLINE void strip(const float *w, size_t k, size_t count, const float *const *x, float *const *acc, size_t at,
-                  const int nv, const int rows)
+/* sums += w x at step i of k */
+INLINE void add_bf16(vec sum[TILE_ROWS][TILE_VECS(1)], const vec *weight, const float *const *x, size_t i,
+                     const int rows, const int vecs)
 {
-    const int side = TILE_VECS(rows), panels = side > nv ? side / nv : 1, vecs = side < nv ? side : nv;
-    const size_t step = (size_t)nv * LANES, panel = k * step;
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+        vec input = vec_all(x[r][i]);
+#pragma GCC unroll 8
+        for (int v = 0; v < vecs; v++) sum[r][v] = vec_fma(weight[v], input, sum[r][v]);
+    }
+}
+
+/* As tile_fp32; k has two steps a group, the last maybe one. */
+INLINE void tile_bf16(const struct tile *t, size_t k, const float *const *x, float *const *acc, const int nv,
+                      const int rows, const int panels, const int vecs)
+{
+    const size_t step = (size_t)nv * LANES, panel = t->groups * step;
+    const float *w = t->w;
+    vec sum[TILE_ROWS][TILE_VECS(1)], weight[TILE_VECS(1)];
+
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < panels * vecs; v++) sum[r][v] = vec_load(acc[r] + t->at + ACC_AT(v));
+    for (size_t i = 0; i < k; i += 2, w += step) {
+#pragma GCC unroll 8
+        for (int v = 0; v < panels * vecs; v++) {
+            weight[v] = vec_load_lower(w + W_AT(v));
+            __builtin_prefetch(w + W_AT(v) + PREFETCH_FLOATS);
+        }
+        add_bf16(sum, weight, x, i, rows, panels * vecs);
+        if (i + 1 == k) break;
+#pragma GCC unroll 8
+        for (int v = 0; v < panels * vecs; v++) weight[v] = vec_load(w + W_AT(v));
+        add_bf16(sum, weight, x, i + 1, rows, panels * vecs);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < panels * vecs; v++) vec_store(acc[r] + t->at + ACC_AT(v), sum[r][v]);
+}
+
+/* As tile_fp32; whole numbers are summed, scaled and added to acc at the end. */
+INLINE void tile_int8(const struct tile *t, const struct packed *p, const struct product_rows *in, float *const *acc,
+                      const int nv, const int rows, const int panels, const int vecs)
+{
+    const size_t step = (size_t)nv * LANES, panel = t->groups * step;
+    const float *w = t->w;
+    const uint8_t *q = in->q + t->row * in->stride;
+    ivec sum[TILE_ROWS][TILE_VECS(1)];
+
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < panels * vecs; v++) sum[r][v] = ivec_load(p->offset + t->column + ACC_AT(v));
+    for (size_t i = 0; i < t->groups; i++, w += step) {
+        ivec weight[TILE_VECS(1)];
+#pragma GCC unroll 8
+        for (int v = 0; v < panels * vecs; v++) {
+            weight[v] = ivec_load(w + W_AT(v));
+            __builtin_prefetch(w + W_AT(v) + PREFETCH_FLOATS);
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) {
+            ivec input = ivec_all(q + (size_t)r * in->stride + 4 * i);
+#pragma GCC unroll 8
+            for (int v = 0; v < panels * vecs; v++) sum[r][v] = ivec_dot(sum[r][v], weight[v], input);
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < panels * vecs; v++) {
+            float *to = acc[r] + t->at + ACC_AT(v);
+            vec scale = vec_mul(vec_load(p->scale + t->column + ACC_AT(v)), vec_all(in->scale[t->row + (size_t)r]));
+            vec_store(to, vec_fma(ivec_float(sum[r][v]), scale, vec_load(to)));
+        }
+}
+
+INLINE void tile_of(enum precision precision, const struct tile *t, const struct packed *p,
+                    const struct product_rows *in, float *const *acc, const int nv, const int rows, const int panels,
+                    const int vecs)
+{
+    if (precision == PRECISION_FP32) tile_fp32(t, in->x + t->row, acc, nv, rows, panels, vecs);
+    if (precision == PRECISION_BF16) tile_bf16(t, p->k, in->x + t->row, acc, nv, rows, panels, vecs);
+    if (precision == PRECISION_INT8) tile_int8(t, p, in, acc, nv, rows, panels, vecs);
+}
+
+/* Panels first .. first+count-1 for `rows` rows from `row` on, into acc from `at` on, in tiles that registers hold. */
+INLINE void strip(enum precision precision, const struct packed *w, size_t first, size_t count,
+                  const struct product_rows *in, size_t row, float *const *acc, size_t at, const int nv, const int rows)
+{
+    const int side = TILE_VECS(rows), vecs = side < nv ? side : nv;
+    /* narrow panels of reduced weights are rare, and not worth the code of tiles for them */
+    const int panels = side > nv && precision == PRECISION_FP32 ? side / nv : 1;
+    const size_t step = (size_t)nv * LANES, groups = packed_groups(precision, w->k), panel = groups * step;
+    struct tile t = {(const float *)w->w + first * panel, groups, first * step, at, row};
     size_t p = 0;
 
     if (panels > 1)
-        for (; p + (size_t)panels <= count; p += (size_t)panels)
-            tile(w + p * panel, k, x, acc, at + p * step, nv, rows, panels, vecs);
+        for (; p + (size_t)panels <= count; p += (size_t)panels) {
+            tile_of(precision, &t, w, in, acc, nv, rows, panels, vecs);
+            t.w += (size_t)panels * panel;
+            t.column += (size_t)panels * step;
+            t.at += (size_t)panels * step;
+        }
     for (; p < count; p++) {
-        const float *from = w + p * panel;
-        size_t to = at + p * step;
-        int v = 0;
-        for (; v + vecs <= nv; v += vecs, from += vecs * LANES, to += (size_t)vecs * LANES)
-            tile(from, k, x, acc, to, nv, rows, 1, vecs);
-        if (nv % vecs != 0) tile(from, k, x, acc, to, nv, rows, 1, nv % vecs);
+        struct tile part = t;
+        for (int v = 0; v < nv; v += vecs) {
+            if (v + vecs <= nv)
+                tile_of(precision, &part, w, in, acc, nv, rows, 1, vecs);
+            else
+                tile_of(precision, &part, w, in, acc, nv, rows, 1, nv % vecs);
+            part.w += vecs * LANES;
+            part.column += (size_t)vecs * LANES;
+            part.at += (size_t)vecs * LANES;
+        }
+        t.w += panel;
+        t.column += step;
+        t.at += step;
     }
 }
 
-typedef void strip_function(const float *w, size_t k, size_t count, const float *const *x, float *const *acc,
-                            size_t at);
+typedef void strip_function(const struct packed *w, size_t first, size_t count, const struct product_rows *in,
+                            size_t row, float *const *acc, size_t at);
 
-#define STRIP(nv, rows)                                                                                               \
-    static void strip_##nv##_##rows(const float *w, size_t k, size_t count, const float *const *x, float *const *acc, \
-                                    size_t at)                                                                        \
+#define STRIP(precision, nv, rows)                                                                                    \
+    static void strip_##precision##_##nv##_##rows(const struct packed *w, size_t first, size_t count,                 \
+                                                  const struct product_rows *in, size_t row, float *const *acc,       \
+                                                  size_t at)                                                          \
     {                                                                                                                 \
-        strip(w, k, count, x, acc, at, nv, rows);                                                                     \
+        strip(PRECISION_##precision, w, first, count, in, row, acc, at, nv, rows);                                    \
     }
-#define STRIPS(rows) STRIP(1, rows) STRIP(2, rows) STRIP(3, rows) STRIP(4, rows)
-#define STRIP_NAMES(rows) {strip_1_##rows, strip_2_##rows, strip_3_##rows, strip_4_##rows}
+#define STRIPS_OF(precision, rows)                                                                                    \
+    STRIP(precision, 1, rows) STRIP(precision, 2, rows) STRIP(precision, 3, rows) STRIP(precision, 4, rows)
+#define STRIPS(rows) STRIPS_OF(FP32, rows) STRIPS_OF(BF16, rows) STRIPS_OF(INT8, rows)
+#define NAMES(precision, rows)                                                                                        \
+    {strip_##precision##_1_##rows, strip_##precision##_2_##rows, strip_##precision##_3_##rows,                        \
+     strip_##precision##_4_##rows}
 
 STRIPS(1)
 #if TILE_ROWS > 1
 STRIPS(2) STRIPS(3) STRIPS(4) STRIPS(5) STRIPS(6)
+#define NAMES_OF(precision)                                                                                           \
+    {NAMES(precision, 1), NAMES(precision, 2), NAMES(precision, 3), NAMES(precision, 4), NAMES(precision, 5),         \
+     NAMES(precision, 6)}
+#else
+#define NAMES_OF(precision) {NAMES(precision, 1)}
 #endif
 
-static strip_function *const strips[TILE_ROWS][4] = {
-    STRIP_NAMES(1),
-#if TILE_ROWS > 1
-    STRIP_NAMES(2), STRIP_NAMES(3), STRIP_NAMES(4), STRIP_NAMES(5), STRIP_NAMES(6),
-#endif
-};
+static strip_function *const strips[][TILE_ROWS][4] = {
+    [PRECISION_FP32] = NAMES_OF(FP32), [PRECISION_BF16] = NAMES_OF(BF16), [PRECISION_INT8] = NAMES_OF(INT8)};
+
+/* One row in 8 bits: x = scale (q - 128). What is not finite makes the scale NaN, and so all that comes of the row. */
+static float reduce_row(size_t n, const float *x, uint8_t *q)
+{
+    float lanes[LANES], most = 0;
+    vec top = vec_all(0.0f), sum = vec_all(0.0f), inverse;
+
+    for (size_t i = 0; i < n; i += LANES) {
+        vec v = load_part(x + i, n - i);
+        top = vec_max(vec_abs(v), top);
+        sum = vec_fma(v, vec_all(0.0f), sum);
+    }
+    vec_store(lanes, top);
+    for (int i = 0; i < LANES; i++)
+        if (lanes[i] > most) most = lanes[i];
+    bool finite = vec_all_zero(sum), usable = finite && most > 1e-30f;
+    inverse = vec_all(usable ? 127.0f / most : 0.0f);
+    for (size_t i = 0; i < n; i += LANES) {
+        vec v = finite ? load_part(x + i, n - i) : vec_all(0.0f);
+        vec_store_bytes(q + i, vec_fma(v, inverse, vec_all(ROUNDER + 128)));
+    }
+    return !finite ? __builtin_nanf("") : usable ? most / 127.0f : 0.0f;
+}
+
+/* The inputs as the product reads them; scratch as packed_scratch() says. */
+INLINE struct product_rows product_inputs(const struct packed *w, size_t rows, const float *const *x, float *scratch)
+{
+    struct product_rows in = {.x = x};
+    if (w->precision != PRECISION_INT8 || !x) return in;
+    size_t line = (packed_groups(PRECISION_INT8, w->k) + LANES - 1) / LANES * LANES;
+    float *scale = scratch + rows * line;
+    in.q = (const uint8_t *)scratch;
+    in.stride = 4 * line;
+    in.scale = scale;
+    for (size_t r = 0; r < rows; r++) scale[r] = reduce_row(w->k, x[r], (uint8_t *)scratch + r * in.stride);
+    return in;
+}
 
 /* Few panels at a time, so that their weights are still near when the next rows come; rows in tiles of equal height
  * (8 = 4 + 4, not 6 + 2). A single row wants all panels in one go. */
-static void matmul(const struct packed *w, size_t rows, const float *const *x, float *const *acc)
+static void matmul(const struct packed *w, size_t rows, const float *const *x, float *const *acc, float *scratch)
 {
+    const struct product_rows in = product_inputs(w, rows, x, scratch);
     size_t tiles = rows / TILE_ROWS + (rows % TILE_ROWS != 0);
     size_t chunk = rows == 1 ? w->panels : w->nv >= 3 ? 1 : 4 / w->nv;
 
     for (size_t p = 0; p < w->panels; p += chunk) {
         size_t count = w->panels - p < chunk ? w->panels - p : chunk;
-        for (size_t t = 0, r = 0; t < tiles; t++) {
-            size_t height = (rows - r) / (tiles - t);
-            strips[height - 1][w->nv - 1](w->w + p * w->k * w->nv * LANES, w->k, count, x + r, acc + r,
-                                          p * w->nv * LANES);
-            r += height;
+        for (size_t t = 0, r = 0, height; t < tiles; t++, r += height) {
+            height = (rows - r) / (tiles - t);
+            strips[w->precision][height - 1][w->nv - 1](w, p, count, &in, r, acc + r, p * w->nv * LANES);
         }
     }
 }

@@ -7,30 +7,32 @@
 #define SOLO_PANELS 8
 #define SUMS_ROWS (TILE_ROWS > SOLO_PANELS ? TILE_ROWS : SOLO_PANELS)
 
-/* `count` panels from p on, of `height` rows */
-INLINE void add_product(const struct packed *w, size_t p, size_t count, size_t height, const float *const *x,
-                        size_t gates, float *const *sums)
+/* `count` panels from p on, of `height` rows from r on */
+INLINE void add_product(const struct packed *w, size_t p, size_t count, const struct product_rows *in, size_t r,
+                        size_t height, size_t gates, float *const *sums)
 {
-    strips[height - 1][gates - 1](w->w + p * w->k * gates * LANES, w->k, count, x, sums, 0);
+    strips[w->precision][height - 1][gates - 1](w, p, count, in, r, sums, 0);
 }
 
 /* What the gates start from, and the x part. */
-INLINE void start_sums(const struct cell_sums *s, size_t p, size_t count, size_t height, const float *const *x,
-                       const float *const *projected, size_t gates, float *const *sums)
+INLINE void start_sums(const struct cell_sums *s, size_t p, size_t count, const struct product_rows *x,
+                       const float *const *projected, size_t r, size_t height, size_t gates, float *const *sums)
 {
     const size_t step = gates * LANES;
 
-    for (size_t r = 0; r < height; r++)
+    for (size_t i = 0; i < height; i++)
         for (size_t at = 0; at < count * step; at += LANES)
-            vec_store(sums[r] + at, vec_load((x ? s->bias : projected[r]) + p * step + at));
-    if (x) add_product(s->w_ih, p, count, height, x, gates, sums);
+            vec_store(sums[i] + at, vec_load((x->x ? s->bias : projected[r + i]) + p * step + at));
+    if (x->x) add_product(s->w_ih, p, count, x, r, height, gates, sums);
 }
 
 INLINE void lstm_tiles(const struct lstm_epilogue *e, bool usual, const struct cell_sums *s, size_t rows,
                        const float *const *x, const float *const *projected, const float *const *h,
-                       const float *const *c_prev, float *const *c, float *const *h_next)
+                       const float *const *c_prev, float *const *c, float *const *h_next, float *scratch)
 {
     float memory[SUMS_ROWS * 4 * LANES] __attribute__((aligned(64))), *sums[TILE_ROWS];
+    const struct product_rows in_x = product_inputs(s->w_ih, rows, x, scratch);
+    const struct product_rows in_h = product_inputs(s->w_hh, rows, h, scratch + packed_scratch(s->w_ih, rows));
     const size_t panels = s->w_hh->panels, tiles = rows / TILE_ROWS + (rows % TILE_ROWS != 0);
 
     for (size_t r = 0; r < TILE_ROWS; r++) sums[r] = memory + r * 4 * LANES;
@@ -38,8 +40,8 @@ INLINE void lstm_tiles(const struct lstm_epilogue *e, bool usual, const struct c
         count = rows > 1 ? 1 : panels - p < SOLO_PANELS ? panels - p : SOLO_PANELS;
         for (size_t t = 0, r = 0, height; t < tiles; t++, r += height) {
             height = (rows - r) / (tiles - t);
-            start_sums(s, p, count, height, x ? x + r : NULL, x ? NULL : projected + r, 4, sums);
-            add_product(s->w_hh, p, count, height, h + r, 4, sums);
+            start_sums(s, p, count, &in_x, projected, r, height, 4, sums);
+            add_product(s->w_hh, p, count, &in_h, r, height, 4, sums);
             for (size_t i = 0; i < height * count; i++) { /* rows of one panel, or panels of one row */
                 size_t row = count > 1 ? 0 : r + i, at = (count > 1 ? p + i : p) * LANES;
                 lstm_block(e, usual, memory + i * 4 * LANES, c_prev[row], c[row], h_next[row], at,
@@ -51,20 +53,22 @@ INLINE void lstm_tiles(const struct lstm_epilogue *e, bool usual, const struct c
 
 static void lstm_step(const struct lstm_epilogue *e, const struct cell_sums *s, size_t rows, const float *const *x,
                       const float *const *projected, const float *const *h, const float *const *c_prev,
-                      float *const *c, float *const *h_next)
+                      float *const *c, float *const *h_next, float *scratch)
 {
     if (e->gate.kind == ACT_SIGMOID && e->cell.kind == ACT_TANH && e->out.kind == ACT_TANH)
-        lstm_tiles(e, true, s, rows, x, projected, h, c_prev, c, h_next);
+        lstm_tiles(e, true, s, rows, x, projected, h, c_prev, c, h_next, scratch);
     else
-        lstm_tiles(e, false, s, rows, x, projected, h, c_prev, c, h_next);
+        lstm_tiles(e, false, s, rows, x, projected, h, c_prev, c, h_next, scratch);
 }
 
 INLINE void gru_tiles(const struct gru_epilogue *e, bool usual, const struct cell_sums *s, size_t rows,
                       const float *const *x, const float *const *projected, const float *const *h,
-                      float *const *h_next)
+                      float *const *h_next, float *scratch)
 {
     float memory[SUMS_ROWS * 3 * LANES] __attribute__((aligned(64))), *sums[TILE_ROWS];
     vec x_part[SUMS_ROWS]; /* of n: its h part is summed by itself, because r multiplies it */
+    const struct product_rows in_x = product_inputs(s->w_ih, rows, x, scratch);
+    const struct product_rows in_h = product_inputs(s->w_hh, rows, h, scratch + packed_scratch(s->w_ih, rows));
     const size_t panels = s->w_hh->panels, tiles = rows / TILE_ROWS + (rows % TILE_ROWS != 0);
 
     for (size_t r = 0; r < TILE_ROWS; r++) sums[r] = memory + r * 3 * LANES;
@@ -72,13 +76,13 @@ INLINE void gru_tiles(const struct gru_epilogue *e, bool usual, const struct cel
         count = rows > 1 ? 1 : panels - p < SOLO_PANELS ? panels - p : SOLO_PANELS;
         for (size_t t = 0, r = 0, height; t < tiles; t++, r += height) {
             height = (rows - r) / (tiles - t);
-            start_sums(s, p, count, height, x ? x + r : NULL, x ? NULL : projected + r, 3, sums);
+            start_sums(s, p, count, &in_x, projected, r, height, 3, sums);
             for (size_t i = 0; i < height * count; i++) {
                 float *n = memory + (3 * i + 2) * LANES;
                 x_part[i] = vec_load(n);
                 vec_store(n, vec_load(s->b_hn + (count > 1 ? p + i : p) * LANES));
             }
-            add_product(s->w_hh, p, count, height, h + r, 3, sums);
+            add_product(s->w_hh, p, count, &in_h, r, height, 3, sums);
             for (size_t i = 0; i < height * count; i++) {
                 size_t row = count > 1 ? 0 : r + i, at = (count > 1 ? p + i : p) * LANES;
                 gru_after_block(e, usual, memory + 3 * i * LANES, x_part[i], h[row], h_next[row], at,
@@ -89,10 +93,10 @@ INLINE void gru_tiles(const struct gru_epilogue *e, bool usual, const struct cel
 }
 
 static void gru_step(const struct gru_epilogue *e, const struct cell_sums *s, size_t rows, const float *const *x,
-                     const float *const *projected, const float *const *h, float *const *h_next)
+                     const float *const *projected, const float *const *h, float *const *h_next, float *scratch)
 {
     if (gru_usual(e))
-        gru_tiles(e, true, s, rows, x, projected, h, h_next);
+        gru_tiles(e, true, s, rows, x, projected, h, h_next, scratch);
     else
-        gru_tiles(e, false, s, rows, x, projected, h, h_next);
+        gru_tiles(e, false, s, rows, x, projected, h, h_next, scratch);
 }

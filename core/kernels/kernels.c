@@ -18,6 +18,11 @@ static bool has_avx512(void)
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
 
+static bool has_vnni(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
+
 static bool has_any(void)
 {
     return true;
@@ -27,7 +32,8 @@ static bool has_any(void)
 static const struct {
     const struct kernels *row;
     bool (*runs_here)(void);
-} all_rows[] = {{&kernels_avx512, has_avx512}, {&kernels_avx2, has_avx2}, {&kernels_base, has_any}};
+} all_rows[] = {
+    {&kernels_vnni, has_vnni}, {&kernels_avx512, has_avx512}, {&kernels_avx2, has_avx2}, {&kernels_base, has_any}};
 
 #define ROW_COUNT (sizeof all_rows / sizeof all_rows[0])
 

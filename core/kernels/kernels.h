@@ -24,16 +24,37 @@ enum act_kind {
 };
 struct act { enum act_kind kind; float alpha, beta; };
 
-/* A weight matrix y = W x as the kernels read it: panels of nv*16 columns (outputs), [panel][k][nv][16].
+/* How weights are kept. Sums and everything else are float32 in each; each has one answer, whatever the row.
+ *   BF16   weights rounded to 8 significant bits, half the memory
+ *   INT8   weights and, row by row as they come, inputs in 8 bits, each output and each row of inputs with a scale:
+ *          whole-number sums, a quarter of the memory */
+enum precision { PRECISION_FP32, PRECISION_BF16, PRECISION_INT8 };
+
+/* A weight matrix y = W x as the kernels read it: panels of nv*16 columns (outputs), [panel][group of k][nv][16], where
+ * a group is what fits four bytes: one k, two or four (pack.c says how).
  * Gates packing: panel p holds units 16p..16p+15 of each of nv = G gates. Dense packing: 16*nv consecutive outputs. */
 struct packed {
     size_t k;       /* inputs */
     size_t nv;      /* vectors per panel, 1..4 */
     size_t panels;
-    const float *w; /* 64-byte aligned, panels*k*nv*16 floats */
+    const void *w;  /* 64-byte aligned, panels*groups*nv*16 times four bytes */
+    enum precision precision;
+    const float *scale;    /* INT8: [panels][nv][16] */
+    const int32_t *offset; /* INT8: likewise, what a sum starts from: -128 times the sum of a column */
 };
 /* floats of an accumulator row for this matrix: panels*nv*16 */
 static inline size_t packed_width(const struct packed *p) { return p->panels * p->nv * LANES; }
+static inline size_t packed_groups(enum precision precision, size_t k)
+{
+    size_t in_group = precision == PRECISION_INT8 ? 4 : precision == PRECISION_BF16 ? 2 : 1;
+    return k / in_group + (k % in_group != 0);
+}
+/* Floats of scratch (64-byte aligned) that a product of so many rows needs: INT8 keeps the rows' own 8 bits there. */
+static inline size_t packed_scratch(const struct packed *p, size_t rows)
+{
+    size_t line = (packed_groups(PRECISION_INT8, p->k) + LANES - 1) / LANES * LANES;
+    return p->precision == PRECISION_INT8 ? rows * line + (rows + LANES - 1) / LANES * LANES : 0;
+}
 
 /* Floats needed by pack_*; 0 if it overflows. */
 size_t pack_gates_floats(size_t k, size_t gates, size_t units);
@@ -44,6 +65,11 @@ void pack_gates(struct packed *p, float *memory, const float *w, size_t stride, 
 void pack_dense(struct packed *p, float *memory, const float *w, size_t stride, size_t k, size_t outputs);
 /* pack_dense of a matrix that lies the other way round, row-major [k][outputs]: y = x w. */
 void pack_dense_columns(struct packed *p, float *memory, const float *w, size_t stride, size_t k, size_t outputs);
+/* A packed FP32 matrix in another precision: floats of memory needed (at most its own and two lines of outputs), and
+ * the conversion. INT8 takes at most PACK_INT8_MOST inputs, so that no sum overflows. */
+#define PACK_INT8_MOST ((size_t)1 << 15)
+size_t pack_reduced_floats(const struct packed *from, enum precision precision);
+void pack_reduced(struct packed *to, float *memory, const struct packed *from, enum precision precision);
 /* Spreads a bias [gates*units] (NULL = zeros) to the layout of an accumulator row, padding with 0. */
 void pack_gates_row(float *row, const float *bias, size_t gates, size_t units);
 
@@ -74,18 +100,19 @@ struct cell_sums { /* what the gates of a cell are summed from; gates layout, pa
 struct kernels {
     const char *name;
     /* acc[r][*] = fma chain over k of w and x[r][0..k) on top of what acc[r] holds. x rows are exact: never read past
-     * k. */
-    void (*matmul)(const struct packed *w, size_t rows, const float *const *x, float *const *acc);
+     * k. scratch: packed_scratch() floats. */
+    void (*matmul)(const struct packed *w, size_t rows, const float *const *x, float *const *acc, float *scratch);
     /* y = act(x), n floats; in place allowed. */
     void (*activate)(struct act act, size_t n, const float *x, float *y);
     /* One step of `rows` sequences, fused panel by panel. The sums start from the bias and the x part (x), or from
-     * rows that hold both already (x NULL, projected); c may be c_prev, h_next must not be h. */
+     * rows that hold both already (x NULL, projected); c may be c_prev, h_next must not be h. scratch: packed_scratch()
+     * floats of w_ih, then of w_hh. */
     void (*lstm_step)(const struct lstm_epilogue *e, const struct cell_sums *s, size_t rows, const float *const *x,
                       const float *const *projected, const float *const *h, const float *const *c_prev,
-                      float *const *c, float *const *h_next);
+                      float *const *c, float *const *h_next, float *scratch);
     /* GRU, reset after the product: n = act(x part + r * h part). */
     void (*gru_step)(const struct gru_epilogue *e, const struct cell_sums *s, size_t rows, const float *const *x,
-                     const float *const *projected, const float *const *h, float *const *h_next);
+                     const float *const *projected, const float *const *h, float *const *h_next, float *scratch);
     /* GRU, reset before: first rh = act(acc.r) * h_prev from acc [panel][gate][16] with gates r z n (n holds the x
      * part); then, after a matmul of rh with the n weights into nacc [panel][16], which started at 0, the update with
      * n = act(acc.n + nacc). */

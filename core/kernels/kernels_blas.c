@@ -25,13 +25,14 @@ static bool evenly_spaced(size_t rows, float *const *acc)
     return rows < 2 || acc[1] > acc[0];
 }
 
-static void matmul(const struct packed *w, size_t rows, const float *const *x, float *const *acc)
+static void matmul(const struct packed *w, size_t rows, const float *const *x, float *const *acc, float *scratch)
 {
     static _Thread_local float gathered[GATHER_FLOATS];
     size_t width = w->nv * LANES, most = w->k ? GATHER_FLOATS / w->k : 0;
 
-    if (rows < 2 || most < 2 || w->k * w->panels * width > INT32_MAX || !evenly_spaced(rows, acc)) {
-        exact->matmul(w, rows, x, acc);
+    if (w->precision != PRECISION_FP32 || rows < 2 || most < 2 || w->k * w->panels * width > INT32_MAX ||
+        !evenly_spaced(rows, acc)) {
+        exact->matmul(w, rows, x, acc, scratch);
         return;
     }
     for (size_t r = 0, n; r < rows; r += n) {
@@ -39,7 +40,7 @@ static void matmul(const struct packed *w, size_t rows, const float *const *x, f
         for (size_t i = 0; i < n; i++) memcpy(gathered + i * w->k, x[r + i], w->k * sizeof(float));
         for (size_t p = 0; p < w->panels; p++)
             sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n, (int)width, (int)w->k, 1.0f, gathered, (int)w->k,
-                  w->w + p * w->k * width, (int)width, 1.0f, acc[r] + p * width, (int)(acc[1] - acc[0]));
+                  (const float *)w->w + p * w->k * width, (int)width, 1.0f, acc[r] + p * width, (int)(acc[1] - acc[0]));
     }
 }
 

@@ -2,6 +2,7 @@
  * kernels_avx512.c after the vector layer (vec_*.h) of each. ROW and ROW_NAME name the table it defines. */
 #include "core/kernels/vec_math.h"
 
+#include "core/kernels/body_parts.h"
 #include "core/kernels/body_matmul.h"
 #include "core/kernels/body_cells.h"
 #include "core/kernels/body_steps.h"

@@ -60,7 +60,7 @@ void pack_gates(struct packed *p, float *memory, const float *w, size_t stride, 
 {
     size_t step = gates * LANES;
 
-    *p = (struct packed){k, gates, blocks_of(units), memory};
+    *p = (struct packed){.k = k, .nv = gates, .panels = blocks_of(units), .w = memory};
     for (size_t panel = 0; panel < p->panels; panel++)
         for (size_t g = 0; g < gates; g++)
             pack_vector(memory + panel * k * step + g * LANES, step, w + g * units * stride, stride, k,
@@ -71,7 +71,7 @@ void pack_dense(struct packed *p, float *memory, const float *w, size_t stride, 
 {
     size_t nv = dense_vectors(outputs), step = nv * LANES;
 
-    *p = (struct packed){k, nv, dense_panels(outputs), memory};
+    *p = (struct packed){.k = k, .nv = nv, .panels = dense_panels(outputs), .w = memory};
     for (size_t panel = 0; panel < p->panels; panel++)
         for (size_t v = 0; v < nv; v++) {
             size_t first = (panel * nv + v) * LANES;
@@ -83,7 +83,7 @@ void pack_dense_columns(struct packed *p, float *memory, const float *w, size_t 
 {
     size_t nv = dense_vectors(outputs), wide = nv * LANES;
 
-    *p = (struct packed){k, nv, dense_panels(outputs), memory};
+    *p = (struct packed){.k = k, .nv = nv, .panels = dense_panels(outputs), .w = memory};
     for (size_t panel = 0; panel < p->panels; panel++) {
         size_t first = panel * wide, count = outputs - first < wide ? outputs - first : wide;
         for (size_t i = 0; i < k; i++, memory += wide) {

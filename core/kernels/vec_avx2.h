@@ -61,3 +61,49 @@ INLINE __m256 half_pow2(__m256 t)
     return _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(0x3F800000)));
 }
 INLINE vec vec_pow2(vec t) { return pair(half_pow2(t.lo), half_pow2(t.hi)); }
+
+INLINE __m256 half_load_lower(const char *p)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_loadu_si256((const __m256i *)p), 16));
+}
+INLINE vec vec_load_lower(const void *p)
+{
+    return pair(half_load_lower((const char *)p), half_load_lower((const char *)p + 32));
+}
+
+typedef int32_t half_ivec __attribute__((vector_size(32))); /* not __m256i, as in vec_avx512.h */
+typedef struct {
+    half_ivec lo, hi;
+} ivec;
+
+INLINE ivec ivec_load(const void *p)
+{
+    const __m256i *from = p;
+    return (ivec){(half_ivec)_mm256_loadu_si256(from), (half_ivec)_mm256_loadu_si256(from + 1)};
+}
+INLINE ivec ivec_all(const uint8_t *p)
+{
+    int32_t four;
+    __builtin_memcpy(&four, p, 4);
+    return (ivec){(half_ivec)_mm256_set1_epi32(four), (half_ivec)_mm256_set1_epi32(four)};
+}
+/* vpmaddubsw would saturate: bytes are widened to 16 bits, those at even and at odd places apart. */
+INLINE half_ivec half_dot(half_ivec sum, half_ivec w, half_ivec x)
+{
+    __m256i w_even = _mm256_srai_epi16(_mm256_slli_epi16((__m256i)w, 8), 8), w_odd = _mm256_srai_epi16((__m256i)w, 8);
+    __m256i x_even = _mm256_and_si256((__m256i)x, _mm256_set1_epi16(0x00FF)), x_odd = _mm256_srli_epi16((__m256i)x, 8);
+    return sum + (half_ivec)_mm256_madd_epi16(w_even, x_even) + (half_ivec)_mm256_madd_epi16(w_odd, x_odd);
+}
+INLINE ivec ivec_dot(ivec sum, ivec w, ivec x)
+{
+    return (ivec){half_dot(sum.lo, w.lo, x.lo), half_dot(sum.hi, w.hi, x.hi)};
+}
+INLINE vec ivec_float(ivec a) { return pair(_mm256_cvtepi32_ps((__m256i)a.lo), _mm256_cvtepi32_ps((__m256i)a.hi)); }
+INLINE void vec_store_bytes(uint8_t *p, vec v)
+{
+    const __m256i low = _mm256_set1_epi32(0xFF);
+    __m256i lo = _mm256_and_si256(_mm256_castps_si256(v.lo), low);
+    __m256i hi = _mm256_and_si256(_mm256_castps_si256(v.hi), low);
+    __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(lo, hi), 0xD8);
+    _mm_storeu_si128((__m128i *)p, _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}

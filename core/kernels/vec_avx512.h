@@ -36,3 +36,34 @@ INLINE vec vec_pow2(vec t)
     __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(t), 23);
     return _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_set1_epi32(0x3F800000)));
 }
+
+INLINE vec vec_load_lower(const void *p)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16));
+}
+
+/* Not __m512i, which may alias anything: GCC 12 would keep sums of it in memory. */
+typedef int32_t ivec __attribute__((vector_size(64)));
+
+INLINE ivec ivec_load(const void *p) { return (ivec)_mm512_loadu_si512(p); }
+INLINE ivec ivec_all(const uint8_t *p)
+{
+    int32_t four;
+    __builtin_memcpy(&four, p, 4);
+    return (ivec)_mm512_set1_epi32(four);
+}
+INLINE ivec ivec_dot(ivec sum, ivec w, ivec x)
+{
+#ifdef __AVX512VNNI__
+    return (ivec)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)w);
+#else
+    __m512i w_even = _mm512_srai_epi16(_mm512_slli_epi16((__m512i)w, 8), 8), w_odd = _mm512_srai_epi16((__m512i)w, 8);
+    __m512i x_even = _mm512_and_si512((__m512i)x, _mm512_set1_epi16(0x00FF)), x_odd = _mm512_srli_epi16((__m512i)x, 8);
+    return sum + (ivec)_mm512_madd_epi16(w_even, x_even) + (ivec)_mm512_madd_epi16(w_odd, x_odd);
+#endif
+}
+INLINE vec ivec_float(ivec a) { return _mm512_cvtepi32_ps((__m512i)a); }
+INLINE void vec_store_bytes(uint8_t *p, vec v)
+{
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_castps_si512(v)));
+}

@@ -53,3 +53,55 @@ INLINE vec vec_pow2(vec t)
     }
     return y;
 }
+
+/* The upper halves of 16 floats, taken from the lower halves of what stands at p. */
+INLINE vec vec_load_lower(const void *p)
+{
+    uint32_t bits[LANES];
+    vec y;
+    memcpy(bits, p, sizeof bits);
+    for (int i = 0; i < LANES; i++) bits[i] <<= 16;
+    memcpy(y.lane, bits, sizeof bits);
+    return y;
+}
+
+/* Whole numbers: 16 of 32 bits, or four of 8 bits in each of them, lowest address first. */
+typedef struct {
+    int32_t lane[LANES];
+} ivec;
+
+INLINE ivec ivec_load(const void *p)
+{
+    ivec y;
+    memcpy(&y, p, sizeof y);
+    return y;
+}
+/* the same four bytes in every lane */
+INLINE ivec ivec_all(const uint8_t *p)
+{
+    ivec y;
+    for (int i = 0; i < LANES; i++) memcpy(&y.lane[i], p, 4);
+    return y;
+}
+/* sum + w . x in each lane: w four of -127 .. 127, x four of 0 .. 255 */
+INLINE ivec ivec_dot(ivec sum, ivec w, ivec x)
+{
+    for (int i = 0; i < LANES; i++) {
+        int8_t a[4];
+        uint8_t b[4];
+        memcpy(a, &w.lane[i], 4);
+        memcpy(b, &x.lane[i], 4);
+        sum.lane[i] += a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3];
+    }
+    return sum;
+}
+INLINE vec ivec_float(ivec a) { EACH((float)a.lane[i]); }
+/* The lowest byte of each lane's bits. */
+INLINE void vec_store_bytes(uint8_t *p, vec v)
+{
+    for (int i = 0; i < LANES; i++) {
+        uint32_t bits;
+        memcpy(&bits, &v.lane[i], sizeof bits);
+        p[i] = (uint8_t)bits;
+    }
+}

@@ -11,7 +11,6 @@
 
 #include "core/base/error.h"
 #include "core/formats/format.h"
-#include "core/formats/graph_read.h"
 #include "core/formats/json.h"
 #include "core/formats/propose.h"
 #include "core/formats/torch.h"
@@ -21,6 +20,7 @@
 #include "core/model/digest.h"
 #include "core/model/foreign.h"
 #include "core/model/golden.h"
+#include "core/model/precision.h"
 #include "core/model/vocabulary.h"
 
 #define MAX_FILE_BYTES ((size_t)16 << 30)
@@ -147,6 +147,7 @@ static rnnd_code describe(struct rnnd_model *m, const char *name, rnnd_error *er
     info->layer_count = m->network.layer_count;
     info->parameters = m->graph.parameters;
     info->weight_bytes = m->graph.weight_bytes;
+    info->precision = precision_name(m->graph.precision);
     info->tokenizer = info->frequency = "";
     info->streamable = (c->mode == RNND_SLIDING || m->graph.causal) && !m->no_rows;
     info->not_streamable = "";
@@ -181,6 +182,9 @@ static rnnd_code read_vocabulary(struct rnnd_model *m, const char *path, rnnd_er
     return code ? code : config_end_text(json_get(m->config.json, "text"), &m->arena, texts, err);
 }
 
+static rnnd_code open_origin(const struct origin *from, const struct task *const *tasks, rnnd_model **out,
+                             rnnd_error *err);
+
 static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct checkpoint *ck,
                        const struct task *const *tasks, rnnd_error *err)
 {
@@ -190,7 +194,7 @@ static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct c
     rnnd_code code = format_read(from->data, from->bytes, from->path, ck, err);
     if (!code) code = find_config(m, from, ck, err);
     if (!code && m->config.texts.vocabulary_file) code = read_vocabulary(m, from->path, err);
-    if (!code && ((ck->own && ck->format->lower) || graph_in_config(m->config.json)))
+    if (!code && ck->own && ck->format->lower)
         code = foreign_build(m, ck, from->bytes, err);
     else if (!code)
         code = stack_build(m->config.json, ck, &m->graph, &m->arena, &m->network, err);
@@ -203,7 +207,24 @@ static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct c
     code = describe(m, from->name, err);
     if (!code) code = attach_task(m, tasks, err);
     if (!code) code = lay_out(m, err);
-    return code ? code : model_check_golden(m, ck, err);
+    return code || m->graph.precision ? code : model_check_golden(m, ck, err);
+}
+
+/* One in fewer bits is measured beside the exact one, whose golden vectors are checked. */
+static rnnd_code measure(struct rnnd_model *m, const struct origin *from, struct checkpoint *ck,
+                         const struct task *const *tasks, rnnd_error *err)
+{
+    rnnd_options options = *from->options;
+    struct origin same = *from;
+    rnnd_model *exact;
+    if (m->no_rows || m->info.unconfirmed) return RNND_OK;
+    options.precision = NULL;
+    same.options = &options;
+    rnnd_code code = open_origin(&same, tasks, &exact, err);
+    if (code) return code;
+    code = precision_measure(m, exact, ck, options.force_precision, err);
+    rnnd_model_close(exact);
+    return code;
 }
 
 static rnnd_code open_origin(const struct origin *from, const struct task *const *tasks, rnnd_model **out,
@@ -211,6 +232,7 @@ static rnnd_code open_origin(const struct origin *from, const struct task *const
 {
     const char *row = from->options ? from->options->kernel_row : NULL;
     const struct kernels *kernels = kernels_pick(row);
+    enum precision precision;
     struct checkpoint ck;
     *out = NULL;
     if (!kernels)
@@ -218,13 +240,17 @@ static rnnd_code open_origin(const struct origin *from, const struct task *const
                        strcmp(row, "fast") ? "this processor has no kernel row \"%.40s\""
                                            : "the kernel row \"%s\" needs libopenblas.so.0, which was not found; "
                                              "Debian has it in libopenblas0", row);
+    rnnd_code code = precision_parse(from->options ? from->options->precision : NULL, &precision, err);
+    if (code) return code;
     struct rnnd_model *m = mem_alloc(1, sizeof *m);
     if (!m) return fail_memory(err, sizeof *m);
     arena_init(&m->arena, ARENA_LIMIT);
     m->kernels = kernels;
     graph_init(&m->graph, kernels);
+    m->graph.precision = precision;
     checkpoint_init(&ck);
-    rnnd_code code = build(m, from, &ck, tasks, err);
+    code = build(m, from, &ck, tasks, err);
+    if (!code && m->graph.precision != PRECISION_FP32) code = measure(m, from, &ck, tasks, err);
     checkpoint_free(&ck);
     if (code)
         rnnd_model_close(m);
@@ -271,7 +297,8 @@ static rnnd_code read_open(int fd, size_t limit, uint8_t **out, size_t *bytes, r
     return RNND_OK;
 }
 
-rnnd_code model_map_file(const char *path, uint8_t **out, size_t *bytes, rnnd_error *err)
+/* A model's bytes as the system pages them in: weights are copied once, into the form the kernels read. */
+static rnnd_code map_file(const char *path, uint8_t **out, size_t *bytes, rnnd_error *err)
 {
     struct stat st;
     rnnd_code code = RNND_OK;
@@ -345,7 +372,7 @@ rnnd_code model_open_file(const char *path, const rnnd_options *options, const s
     struct origin from = {.options = options};
     *out = NULL;
     rnnd_code code = name_parts(path, &stem, &side, err);
-    if (!code) code = model_map_file(path, &data, &from.bytes, err);
+    if (!code) code = map_file(path, &data, &from.bytes, err);
     if (!code) {
         rnnd_error side_error;
         code = read_file(side, JSON_MAX_BYTES, &side_text, &from.side_bytes, &side_error);

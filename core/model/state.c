@@ -1,7 +1,7 @@
 /* state.c -- states: flat bytes of header, recurrent part and task part; and the portable blob around them.
  *
  *   blob, little-endian
- *     0  8  "RNNDSTAT"            8  4  version, 1          12  4  "f32\0", the precision
+ *     0  8  "RNNDSTAT"            8  4  version, 1          12  4  precision: "f32\0", "bf16", "int8"
  *    16 16  model digest         32  8  step                40  8  floats of the recurrent part
  *    48  8  bytes of the task's  56  8  bytes of the state  64  n  the state        64+n  8  XXH64 of all before */
 #include <math.h>
@@ -16,7 +16,7 @@
 #define BLOB_VERSION 1
 #define MAX_STEPS ((uint64_t)1 << 53) /* more than anyone counts to, and far from where counters wrap */
 static const char magic[8] = {'R', 'N', 'N', 'D', 'S', 'T', 'A', 'T'};
-static const char precision[4] = "f32";
+static const char precisions[][4] = {[PRECISION_FP32] = "f32", [PRECISION_BF16] = "bf16", [PRECISION_INT8] = "int8"};
 
 size_t rnnd_state_bytes(const rnnd_model *model)
 {
@@ -126,7 +126,7 @@ void rnnd_state_save(const rnnd_model *model, const void *state, void *blob)
     unsigned char *p = blob;
     memcpy(p, magic, 8);
     put(p + 8, BLOB_VERSION, 4);
-    memcpy(p + 12, precision, 4);
+    memcpy(p + 12, precisions[model->graph.precision], 4);
     memcpy(p + 16, model->digest, 16);
     put(p + 32, rnnd_state_step(model, state), 8);
     put(p + 40, model->recurrent_floats, 8);
@@ -152,8 +152,8 @@ static rnnd_code check_head(const rnnd_model *m, struct bytes *b, uint64_t *step
                     version);
     if (memcmp(digest, m->digest, 16) != 0)
         return fail(err, RNND_CONFLICT, "the state belongs to another model: wanted digest %s", m->info.digest);
-    if (memcmp(format, precision, 4) != 0)
-        return fail(err, RNND_CONFLICT, "the state has another precision: wanted %s", precision);
+    if (memcmp(format, precisions[m->graph.precision], 4) != 0)
+        return fail(err, RNND_CONFLICT, "the state has another precision: wanted %.4s", precisions[m->graph.precision]);
     if (floats != m->recurrent_floats || task_bytes != m->task_bytes || state_bytes != m->state_bytes)
         return fail(
             err, RNND_CORRUPT,

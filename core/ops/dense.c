@@ -52,6 +52,14 @@ static rnnd_code prepare(struct graph *g, struct graph_node *n, rnnd_error *err)
     if (floats == 0 || !size_mul(floats, sizeof(float), &bytes) || !(d->memory = mem_aligned(bytes)))
         return fail_memory(err, floats);
     pack_dense(&d->w, d->memory, w->data, w->dim[1], w->dim[1], w->dim[0]);
+    if (g->precision != PRECISION_FP32 && d->w.k <= PACK_INT8_MOST) {
+        struct packed full = d->w;
+        float *memory = d->memory;
+        bytes = pack_reduced_floats(&full, g->precision) * sizeof(float);
+        if ((d->memory = mem_aligned(bytes))) pack_reduced(&d->w, d->memory, &full, g->precision);
+        mem_free(memory);
+        if (!d->memory) return fail_memory(err, bytes);
+    }
     d->bias = mem_aligned(packed_width(&d->w) * sizeof(float));
     if (!d->bias) return fail_memory(err, packed_width(&d->w) * sizeof(float));
     if (bias) memcpy(d->bias, bias, d->outputs * sizeof(float));
@@ -72,7 +80,8 @@ static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_er
     const float **in = rc->scratch(rc, block * sizeof *in);
     float **acc = rc->scratch(rc, block * sizeof *acc);
     float *memory = rc->scratch(rc, block * width * sizeof *memory);
-    if (!in || !acc || !memory) return fail_memory(err, block * width * sizeof *memory);
+    float *scratch = rc->scratch(rc, packed_scratch(&d->w, block) * sizeof *scratch);
+    if (!in || !acc || !memory || !scratch) return fail_memory(err, block * width * sizeof *memory);
     if (rc->planning) return RNND_OK;
     float *y = rc->values[n->outputs[0]].data;
     for (size_t at = 0; at < rows; at += block) {
@@ -82,7 +91,7 @@ static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_er
             acc[r] = memory + r * width;
             memcpy(acc[r], d->bias, width * sizeof(float));
         }
-        rc->kernels->matmul(&d->w, count, in, acc);
+        rc->kernels->matmul(&d->w, count, in, acc, scratch);
         for (size_t r = 0; r < count; r++)
             rc->kernels->activate(d->act, d->outputs, acc[r], y + (at + r) * d->outputs);
     }

@@ -123,7 +123,7 @@ void product_run(const struct product *p, const struct packed *w, size_t rows, s
             else
                 memset(p->acc_rows[r], 0, p->width * sizeof(float));
         }
-        p->kernels->matmul(w, count, p->x_rows, p->acc_rows);
+        p->kernels->matmul(w, count, p->x_rows, p->acc_rows, NULL);
         write_rows(p, count, y + at * y_row, y_row, y_col);
     }
 }

@@ -43,7 +43,7 @@ rnnd_code steps_start(struct steps *s, struct run_context *rc, rnnd_error *err)
         return fail_memory(err, (size_t)-1);
     void **p = rc->scratch(rc, pointers);
     float *accumulators = rc->scratch(rc, floats), *zeros = rc->scratch(rc, widest * sizeof(float));
-    s->scratch = rc->scratch(rc, cell_scratch_floats(cell, B) * sizeof(float));
+    s->scratch = rc->scratch(rc, cell_scratch_floats(cell, B > most ? B : most) * sizeof(float));
     s->active = rc->scratch(rc, B * sizeof *s->active);
     s->h_own = s->y ? NULL : rc->scratch(rc, own);
     if (!p || !accumulators || !zeros || !s->scratch || !s->active || (!s->y && !s->h_own))
@@ -78,10 +78,6 @@ static void stand_still(const struct steps *s, size_t b, size_t i)
     size_t bytes = s->cell->recurrent * sizeof(float);
     if (!s->y) return;
     bool again = i > 0 && i < length_of(s, b);
-    if (s->holds) {
-        memcpy(y_row(s, b, time_of(s, b, i)), s->h[b], bytes);
-        return;
-    }
     memcpy(y_row(s, b, time_of(s, b, i)), again ? y_row(s, b, time_of(s, b, i - 1)) : s->zeros, bytes);
 }
 
@@ -135,7 +131,7 @@ static void run_projected(struct steps *s)
         for (size_t i = 0; i < steps; i++)
             for (size_t b = 0; b < s->B; b++)
                 s->rows.x[i * s->B + b] = s->x + time_of(s, b, done + i) * s->x_t + b * s->x_b;
-        cell_project(s->cell, steps * s->B, s->rows.x, s->rows.projected);
+        cell_project(s->cell, steps * s->B, s->rows.x, s->rows.projected, s->scratch);
         for (size_t i = 0; i < steps; i++)
             step(s, done + i, s->rows.projected + i * s->B);
     }

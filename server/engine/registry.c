@@ -29,8 +29,7 @@ struct entry {
 struct registry {
     struct model **models; /* sorted by name; each owned */
     size_t count, cap;
-    const char *kernel_row;
-    bool accept_guesses;
+    rnnd_options options;
 };
 
 struct registry *registry_start(void)
@@ -38,14 +37,9 @@ struct registry *registry_start(void)
     return calloc(1, sizeof(struct registry));
 }
 
-void registry_use_kernels(struct registry *r, const char *kernel_row)
+void registry_open_as(struct registry *r, const rnnd_options *options)
 {
-    r->kernel_row = kernel_row;
-}
-
-void registry_accept_guesses(struct registry *r, bool accept)
-{
-    r->accept_guesses = accept;
+    r->options = *options;
 }
 
 void registry_fail(struct model *m, const char *sentence)
@@ -158,11 +152,11 @@ static rnnd_code settle_name(struct registry *r, struct entry *e, rnnd_error *er
 
 static void load(struct entry *e, const struct registry *r)
 {
-    const rnnd_options options = {.kernel_row = r->kernel_row, .accept_guesses = r->accept_guesses};
+    const char *row = r->options.kernel_row;
     rnnd_error why = {0};
     double begin = seconds_now();
 
-    rnnd_code code = rnnd_model_open(e->path, &options, &e->model.handle, &why);
+    rnnd_code code = rnnd_model_open(e->path, &r->options, &e->model.handle, &why);
     e->model.load_seconds = seconds_now() - begin;
     e->model.loaded_unix = (int64_t)time(NULL);
     if (code != RNND_OK) {
@@ -171,8 +165,9 @@ static void load(struct entry *e, const struct registry *r)
         return;
     }
     e->model.info = rnnd_model_info(e->model.handle);
-    snprintf(e->version, sizeof e->version, "%.12s%s", e->model.info->digest,
-             r->kernel_row && !strcmp(r->kernel_row, "fast") ? "+fast" : ""); /* its answers are not the exact ones */
+    bool exact = !strcmp(e->model.info->precision, "fp32"); /* what is not says so */
+    snprintf(e->version, sizeof e->version, "%.12s%s%s%s", e->model.info->digest, exact ? "" : "+",
+             exact ? "" : e->model.info->precision, row && !strcmp(row, "fast") ? "+fast" : "");
 }
 
 static void refuse_bad_name(struct entry *e)

@@ -19,10 +19,8 @@ struct model { /* one entry; fields are read-only for others */
 
 struct registry *registry_start(void);
 void registry_stop(struct registry *r);
-/* The kernel row of models added from now on, as in rnnd_options; NULL: the best for this processor. Borrowed. */
-void registry_use_kernels(struct registry *r, const char *kernel_row);
-/* Models added from now on are computed with as what their files do not say was guessed, as in rnnd_options. */
-void registry_accept_guesses(struct registry *r, bool accept);
+/* How models added from now on are opened; its strings are borrowed. */
+void registry_open_as(struct registry *r, const rnnd_options *options);
 /* A loaded model turned out not to run here: from now on it counts as failed, for this reason. */
 void registry_fail(struct model *m, const char *sentence);
 /* source: "NAME=FILE", FILE or DIR (not searched below). Files that fail are listed as failed, but for a folder's .json

@@ -8,7 +8,8 @@
 
 #include "core/formats/keras.h"
 #include "core/graph/fold.h"
-#include "tests/fuzz/bound.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 /* What is told of the network is there: names, a port for each end, values of the graph. */
 static void check_network(const struct graph *g, const struct network *net)
@@ -24,7 +25,7 @@ static void check_network(const struct graph *g, const struct network *net)
         if (!net->layers[i].name || !net->layers[i].type || !net->layers[i].detail) abort();
 }
 
-void fuzz_one(const uint8_t *data, size_t bytes)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     bool h5 = keras_h5_probe(data, bytes);
     struct checkpoint ck;
@@ -32,7 +33,7 @@ void fuzz_one(const uint8_t *data, size_t bytes)
     struct arena arena;
     struct network net = {0};
     rnnd_error err = {0};
-    if (!h5 && !keras_zip_probe(data, bytes)) return;
+    if (!h5 && !keras_zip_probe(data, bytes)) return 0;
     checkpoint_init(&ck);
     graph_init(&g, kernels_pick(NULL));
     arena_init(&arena, (size_t)64 << 20);
@@ -47,4 +48,5 @@ void fuzz_one(const uint8_t *data, size_t bytes)
     graph_free(&g);
     arena_free(&arena);
     checkpoint_free(&ck);
+    return 0;
 }

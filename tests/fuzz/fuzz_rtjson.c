@@ -8,9 +8,10 @@
 
 #include "core/formats/rtjson.h"
 #include "core/rnnd.h"
-#include "tests/fuzz/bound.h"
 
-void fuzz_one(const uint8_t *data, size_t bytes)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     rnnd_options options = {.kernel_row = "baseline"};
     rnnd_workspace *ws = NULL;
@@ -22,7 +23,7 @@ void fuzz_one(const uint8_t *data, size_t bytes)
             if (arrays.list[i].count == 0 || !(arrays.floats[arrays.list[i].at] <= FLT_MAX)) abort();
         json_arrays_free(&arrays);
     }
-    if (rnnd_model_open_memory(data, bytes, "m", &options, &m, &err)) return;
+    if (rnnd_model_open_memory(data, bytes, "m", &options, &m, &err)) return 0;
     const rnnd_info *info = rnnd_model_info(m);
     if (!info->unconfirmed && info->input_width < 64 && info->weight_bytes < 1 << 20 && info->state_bytes < 1 << 20 &&
         rnnd_workspace_open(m, 1, &ws, &err) == RNND_OK) {
@@ -37,4 +38,5 @@ void fuzz_one(const uint8_t *data, size_t bytes)
     }
     rnnd_workspace_close(ws);
     rnnd_model_close(m);
+    return 0;
 }

@@ -9,7 +9,8 @@
 #include "core/model/config_tasks.h"
 #include "core/model/vocabulary.h"
 #include "core/tasks/tokenizer.h"
-#include "tests/fuzz/bound.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 static void use(const struct tokenizer *t, const char *text, size_t bytes)
 {
@@ -25,12 +26,12 @@ static void use(const struct tokenizer *t, const char *text, size_t bytes)
     }
 }
 
-void fuzz_one(const uint8_t *data, size_t bytes)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     static const char *const kinds[] = {"chars", "words", "bpe"};
     struct json *j;
     rnnd_error err;
-    if (json_parse((const char *)data, bytes, "the vocabulary", &j, &err)) return;
+    if (json_parse((const char *)data, bytes, "the vocabulary", &j, &err)) return 0;
     for (size_t i = 0; i < 3; i++) {
         struct text_config c = {.tokenizer = kinds[i], .unknown = -1, .filters = "!., ", .split = " ", .lower = i == 1};
         struct arena arena;
@@ -44,4 +45,5 @@ void fuzz_one(const uint8_t *data, size_t bytes)
         arena_free(&arena);
     }
     json_free(j);
+    return 0;
 }

@@ -228,7 +228,7 @@ static void batch_run(const struct cell *cell, struct batch *b, size_t first, si
     mem_fail_at(0);
     for (size_t t = first; t < end; t++) {
         bool project = (t + from) % 2;
-        if (project) cell_project(cell, n, (const float *const *)b->x[t] + from, b->projected + from);
+        if (project) cell_project(cell, n, (const float *const *)b->x[t] + from, b->projected + from, scratch);
         batch_step(cell, b, project ? NULL : b->x[t] + from, b->projected + from, from, n, scratch);
     }
     assert_int_equal(mem_fail_at(0), 0); /* a step never allocates */
@@ -311,10 +311,11 @@ static void one_answer(void **unused)
     (void)unused;
     const struct kernels *const *all;
     size_t count = kernels_list(&all);
-    for (int round = 0; round < 90; round++) {
+    for (int round = 0; round < 54; round++) {
         struct cell_spec s = spec_make((enum cell_kind)(round % 3));
+        s.precision = (enum precision)(round / 3 % 3);
         struct cell *cell = prepared(&s, all[0]);
-        struct batch *start = batch_make(cell, round < 80 ? draw(1, 14) : draw(97, MOST));
+        struct batch *start = batch_make(cell, round < 48 ? draw(1, 14) : draw(97, MOST));
         struct batch *want = batch_copy(cell, start);
         batch_run(cell, want, 0, STEPS, 0, want->rows);
         for (size_t k = 0; k < count; k++) {
@@ -343,16 +344,17 @@ static void a_window_is_its_steps(void **unused)
     (void)unused;
     for (int round = 0; round < 60; round++) {
         struct cell_spec s = spec_make((enum cell_kind)(round % 3));
+        s.precision = (enum precision)(round / 3 % 3);
         struct cell *cell = prepared(&s, kernels_pick(NULL));
         struct batch *want = batch_make(cell, 1), *got = batch_copy(cell, want);
-        float *scratch = mem_aligned(cell_scratch_floats(cell, 1) * sizeof(float)), *projected[STEPS];
+        float *scratch = mem_aligned(cell_scratch_floats(cell, STEPS) * sizeof(float)), *projected[STEPS];
         const float *x[STEPS];
         batch_run(cell, want, 0, STEPS, 0, 1);
         for (size_t t = 0; t < STEPS; t++) {
             projected[t] = floats(cell_projected_width(cell), 1);
             x[t] = got->x[t][0];
         }
-        cell_project(cell, STEPS, x, projected);
+        cell_project(cell, STEPS, x, projected, scratch);
         for (size_t t = 0; t < STEPS; t++)
             batch_step(cell, got, NULL, projected + t, 0, 1, scratch);
         batch_same(cell, got, want);
@@ -363,6 +365,41 @@ static void a_window_is_its_steps(void **unused)
         cell_free(cell);
         spec_free(&s);
     }
+}
+
+/* Fewer bits change the answer a little, and only a little. */
+static void reduced_cells_are_near(void **unused)
+{
+    (void)unused;
+    for (int kind = 0; kind < 3; kind++)
+        for (int precision = PRECISION_BF16; precision <= PRECISION_INT8; precision++) {
+            size_t hidden = 100, inputs = 30, gates = kind == CELL_RNN ? 1 : kind == CELL_LSTM ? 4 : 3;
+            float *w_ih = floats(gates * hidden * inputs, 0.1f), *w_hh = floats(gates * hidden * hidden, 0.1f);
+            struct cell_spec s = {.kind = (enum cell_kind)kind, .inputs = inputs, .hidden = hidden, .w_ih = w_ih,
+                                  .w_hh = w_hh, .gate = {ACT_SIGMOID, 0, 0}, .cell = {ACT_TANH, 0, 0},
+                                  .out = {ACT_TANH, 0, 0}};
+            struct cell *exact = prepared(&s, kernels_pick(NULL));
+            s.precision = (enum precision)precision;
+            struct cell *reduced = prepared(&s, kernels_pick(NULL));
+            struct batch *want = batch_make(exact, 3), *got = batch_copy(exact, want);
+            double off = 0, all = 0;
+            batch_run(exact, want, 0, STEPS, 0, 3);
+            batch_run(reduced, got, 0, STEPS, 0, 3);
+            for (size_t r = 0; r < 3; r++)
+                for (size_t u = 0; u < hidden; u++) {
+                    off += pow((double)(got->h[r][u] - want->h[r][u]), 2);
+                    all += pow((double)want->h[r][u], 2);
+                }
+            assert_true(off > 0);
+            assert_true(sqrt(off / all) < (precision == PRECISION_BF16 ? 0.004 : 0.02));
+            assert_true(reduced->weight_bytes < exact->weight_bytes * (precision == PRECISION_BF16 ? 0.6 : 0.4));
+            batch_free(want);
+            batch_free(got);
+            cell_free(exact);
+            cell_free(reduced);
+            mem_free(w_ih);
+            mem_free(w_hh);
+        }
 }
 
 /* ---- preparing -------------------------------------------------------------------------------------------------- */
@@ -446,6 +483,7 @@ int main(void)
         cmocka_unit_test(cells_follow_their_equations),
         cmocka_unit_test(one_answer),
         cmocka_unit_test(a_window_is_its_steps),
+        cmocka_unit_test(reduced_cells_are_near),
         cmocka_unit_test(shape_and_parameters),
         cmocka_unit_test(specifications_are_checked),
         cmocka_unit_test(every_allocation_may_fail),

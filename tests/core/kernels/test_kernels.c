@@ -86,6 +86,25 @@ static void rows_same(const struct rows *a, const struct rows *b, size_t rows, s
     for (size_t r = 0; r < rows; r++) same(a->at[r], b->at[r], width);
 }
 
+/* The matrix in another precision, in memory of its own, which replaces *memory. */
+static void reduce(struct packed *p, float **memory, enum precision precision)
+{
+    if (precision == PRECISION_FP32) return;
+    struct packed from = *p;
+    float *reduced = mem_aligned(pack_reduced_floats(&from, precision) * sizeof *reduced);
+    assert_non_null(reduced);
+    pack_reduced(p, reduced, &from, precision);
+    mem_free(*memory);
+    *memory = reduced;
+}
+
+static float *scratch_of(const struct packed *p, size_t rows)
+{
+    float *scratch = mem_aligned(packed_scratch(p, rows) * sizeof *scratch + 1);
+    assert_non_null(scratch);
+    return scratch;
+}
+
 struct product { /* one random packed matrix and its source */
     struct packed packed;
     float *w, *memory;
@@ -127,12 +146,12 @@ static void matmul_is_the_chain(void **unused)
 {
     (void)unused;
     const struct kernels *k = kernels_pick(NULL);
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < 100; round++) {
         struct product p = product_make(false);
         size_t rows = draw(1, MOST_ROWS), width = packed_width(&p.packed);
         struct rows x = rows_of(rows, p.packed.k, false), acc = rows_of(rows, width, false);
         struct rows before = rows_copy(&acc, rows, width);
-        k->matmul(&p.packed, rows, in(&x), acc.at);
+        k->matmul(&p.packed, rows, in(&x), acc.at, NULL);
         for (size_t r = 0; r < rows; r++)
             for (size_t g = 0; g < (p.gates ? p.gates : 1); g++)
                 for (size_t u = 0; u < p.units; u++) {
@@ -163,18 +182,20 @@ static void matmul_rows_agree_and_batches_split(void **unused)
     for (int round = 0; round < 150; round++) {
         struct product p = product_make(round % 2);
         size_t rows = draw(1, MOST_ROWS), width = packed_width(&p.packed), cut = draw(0, rows);
+        reduce(&p.packed, &p.memory, (enum precision)(round / 2 % 3));
+        float *scratch = scratch_of(&p.packed, rows);
         struct rows x = rows_of(rows, p.packed.k, round % 2), start = rows_of(rows, width, false);
         struct rows want = rows_copy(&start, rows, width);
-        all[0]->matmul(&p.packed, rows, in(&x), want.at);
+        all[0]->matmul(&p.packed, rows, in(&x), want.at, scratch);
         for (size_t i = 0; i < count; i++) {
             struct rows whole = rows_copy(&start, rows, width), split = rows_copy(&start, rows, width);
             struct rows single = rows_copy(&start, rows, width);
-            all[i]->matmul(&p.packed, rows, in(&x), whole.at);
+            all[i]->matmul(&p.packed, rows, in(&x), whole.at, scratch);
             rows_same(&whole, &want, rows, width);
-            all[i]->matmul(&p.packed, cut, in(&x), split.at);
-            all[i]->matmul(&p.packed, rows - cut, in(&x) + cut, split.at + cut);
+            all[i]->matmul(&p.packed, cut, in(&x), split.at, scratch);
+            all[i]->matmul(&p.packed, rows - cut, in(&x) + cut, split.at + cut, scratch);
             rows_same(&split, &want, rows, width);
-            for (size_t r = 0; r < rows; r++) all[i]->matmul(&p.packed, 1, in(&x) + r, single.at + r);
+            for (size_t r = 0; r < rows; r++) all[i]->matmul(&p.packed, 1, in(&x) + r, single.at + r, scratch);
             rows_same(&single, &want, rows, width);
             rows_free(&whole);
             rows_free(&split);
@@ -183,8 +204,83 @@ static void matmul_rows_agree_and_batches_split(void **unused)
         rows_free(&x);
         rows_free(&start);
         rows_free(&want);
+        mem_free(scratch);
         product_free(&p);
     }
+}
+
+/* Inputs that are 1 in one place and 0 elsewhere read the weights out: bfloat16 is off by 2^-8 of a weight at most, 8
+ * bits by half a step of their column. */
+static void reduced_weights_are_near(void **unused)
+{
+    (void)unused;
+    const struct kernels *k = kernels_pick(NULL);
+    for (int round = 0; round < 60; round++) {
+        struct product p = product_make(false);
+        enum precision precision = round % 2 ? PRECISION_BF16 : PRECISION_INT8;
+        size_t width = packed_width(&p.packed);
+        if (round % 3 == 0) p.w[0] = 0;
+        struct packed whole = p.packed;
+        float *memory = p.memory;
+        p.memory = NULL;
+        reduce(&p.packed, &p.memory, precision);
+        float *scratch = scratch_of(&p.packed, 1), *x = floats(whole.k, false);
+        for (size_t at = 0; at < whole.k; at++) {
+            struct rows got = rows_of(1, width, false), want = rows_of(1, width, false);
+            for (size_t i = 0; i < whole.k; i++) x[i] = i == at;
+            memset(got.at[0], 0, width * sizeof(float));
+            memset(want.at[0], 0, width * sizeof(float));
+            k->matmul(&p.packed, 1, (const float *const *)&x, got.at, scratch);
+            k->matmul(&whole, 1, (const float *const *)&x, want.at, NULL);
+            for (size_t i = 0; i < width; i++) {
+                float off = fabsf(got.at[0][i] - want.at[0][i]), step = precision == PRECISION_INT8
+                                                                           ? p.packed.scale[i] * 0.5f * 1.00001f
+                                                                           : fabsf(want.at[0][i]) * 0x1p-8f + 2e-38f;
+                assert_true(off <= step);
+            }
+            rows_free(&got);
+            rows_free(&want);
+        }
+        mem_free(x);
+        mem_free(scratch);
+        mem_free(memory);
+        product_free(&p);
+    }
+}
+
+/* Whole-number sums of whole numbers: 8-bit inputs and weights that 8 bits hold exactly give the exact product. */
+static void int8_sums_are_exact(void **unused)
+{
+    (void)unused;
+    const struct kernels *const *all;
+    size_t count = kernels_list(&all);
+    enum { K = 513, OUT = 20 };
+    float *w = mem_alloc(K * OUT, sizeof *w), *x = mem_alloc(K, sizeof *x);
+    double want[OUT] = {0};
+    for (size_t o = 0; o < OUT; o++)
+        for (size_t i = 0; i < K; i++) w[o * K + i] = i == 0 ? 127 : (float)draw(0, 254) - 127;
+    for (size_t i = 0; i < K; i++) x[i] = i == 5 ? -127 : (float)draw(0, 254) - 127;
+    for (size_t o = 0; o < OUT; o++)
+        for (size_t i = 0; i < K; i++) want[o] += (double)w[o * K + i] * (double)x[i];
+    float *memory = mem_aligned(pack_dense_floats(K, OUT) * sizeof *memory);
+    struct packed p;
+    pack_dense(&p, memory, w, K, K, OUT);
+    reduce(&p, &memory, PRECISION_INT8);
+    float *scratch = scratch_of(&p, 1), acc[32], *row = acc;
+    for (size_t i = 0; i < count; i++) {
+        float whole = x[7];
+        memset(acc, 0, sizeof acc);
+        all[i]->matmul(&p, 1, (const float *const *)&x, &row, scratch);
+        for (size_t o = 0; o < OUT; o++) assert_true(fabs((double)acc[o] - want[o]) <= fabs(want[o]) * 1e-6);
+        x[7] = NAN;
+        all[i]->matmul(&p, 1, (const float *const *)&x, &row, scratch);
+        for (size_t o = 0; o < OUT; o++) assert_true(isnan(acc[o])); /* an input that is no number is never lost */
+        x[7] = whole;
+    }
+    mem_free(w);
+    mem_free(x);
+    mem_free(memory);
+    mem_free(scratch);
 }
 
 static struct act draw_act(void)
@@ -202,6 +298,7 @@ struct epilogue_case {
     struct rows acc, other, state, c, x;
     float *peephole, *bias, *b_hn, *weights[4]; /* of a step with 3 gates, of one with 4: W_ih, W_hh */
     struct packed packed[4];
+    enum precision precision;
 };
 
 static void case_weights(struct epilogue_case *e, bool odd)
@@ -211,6 +308,7 @@ static void case_weights(struct epilogue_case *e, bool odd)
         float *w = floats(gates * e->hidden * k, odd);
         e->weights[i] = mem_aligned(pack_gates_floats(k, gates, e->hidden) * sizeof(float));
         pack_gates(&e->packed[i], e->weights[i], w, k, k, gates, e->hidden);
+        reduce(&e->packed[i], &e->weights[i], e->precision);
         mem_free(w);
     }
     e->bias = floats(4 * e->wide, odd);
@@ -237,6 +335,7 @@ static struct epilogue_case case_make(bool odd)
     e.state = rows_of(e.rows, e.hidden, odd);
     e.c = rows_of(e.rows, e.hidden, odd);
     e.x = rows_of(e.rows, e.inputs, odd);
+    e.precision = (enum precision)draw(0, 2);
     case_weights(&e, odd);
     return e;
 }
@@ -274,23 +373,26 @@ static struct epilogue_result case_run(const struct epilogue_case *e, enum epilo
     struct rows projected = rows_of(e->rows, 4 * e->wide, false);
     struct epilogue_result out = {rows_of(e->rows, e->hidden, true), rows_copy(&e->c, e->rows, e->hidden)};
     struct cell_sums sums = case_sums(e, kind);
+    size_t floats_x = packed_scratch(sums.w_ih, e->rows), floats_h = packed_scratch(sums.w_hh, e->rows);
+    float *scratch = mem_aligned((floats_x + floats_h) * sizeof *scratch + 1);
 
     if (kind <= GRU_STEP && other_way) {
         for (size_t r = 0; r < e->rows; r++) memcpy(projected.at[r], e->bias, packed_width(sums.w_ih) * sizeof(float));
-        k->matmul(sums.w_ih, e->rows, in(&e->x), projected.at);
+        k->matmul(sums.w_ih, e->rows, in(&e->x), projected.at, scratch);
     }
     for (size_t r = 0; r < e->rows; r += piece) {
         size_t n = e->rows - r < piece ? e->rows - r : piece;
         const float *const *x = other_way ? NULL : in(&e->x) + r, *const *p = other_way ? in(&projected) + r : NULL;
         const float *const *h = in(&e->state) + r, *const *c = other_way ? in(&out.c) + r : in(&e->c) + r;
-        if (kind == LSTM_STEP) k->lstm_step(&e->lstm, &sums, n, x, p, h, c, out.c.at + r, out.h.at + r);
-        if (kind == GRU_STEP) k->gru_step(&e->gru, &sums, n, x, p, h, out.h.at + r);
+        if (kind == LSTM_STEP) k->lstm_step(&e->lstm, &sums, n, x, p, h, c, out.c.at + r, out.h.at + r, scratch);
+        if (kind == GRU_STEP) k->gru_step(&e->gru, &sums, n, x, p, h, out.h.at + r, scratch);
         if (kind == GRU_BEFORE) k->gru_before(&e->gru, n, acc.at + r, nacc.at + r, h, out.h.at + r);
         if (kind == GRU_RESET) k->gru_reset(&e->gru, n, acc.at + r, h, out.h.at + r);
     }
     rows_free(&acc);
     rows_free(&nacc);
     rows_free(&projected);
+    mem_free(scratch);
     return out;
 }
 
@@ -299,7 +401,7 @@ static void epilogues_agree(void **unused)
     (void)unused;
     const struct kernels *const *all;
     size_t count = kernels_list(&all);
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < 100; round++) {
         struct epilogue_case e = case_make(round % 2);
         enum epilogue_kind kind = (enum epilogue_kind)(round / 2 % EPILOGUES);
         struct epilogue_result want = case_run(&e, kind, all[0], MOST_ROWS, false);
@@ -351,16 +453,18 @@ static void a_closed_gru_keeps_its_state(void **unused)
     struct epilogue_case e = case_make(false);
     struct rows next = rows_copy(&e.state, e.rows, e.hidden), now = rows_copy(&e.state, e.rows, e.hidden);
     struct cell_sums sums = case_sums(&e, GRU_STEP);
+    float *scratch = mem_aligned((packed_scratch(sums.w_ih, e.rows) + packed_scratch(sums.w_hh, e.rows)) * 4 + 1);
     e.gru = (struct gru_epilogue){e.hidden, {ACT_SIGMOID, 0, 0}, {ACT_TANH, 0, 0}, false, 0};
     for (size_t i = 0; i < 3 * e.wide; i++)
         if (i / LANES % 3 == 1) e.bias[i] = 400; /* beyond what the weights can say */
     for (int step = 0; step < 50; step++) {
         struct rows last = now;
-        k->gru_step(&e.gru, &sums, e.rows, in(&e.x), NULL, in(&now), next.at);
+        k->gru_step(&e.gru, &sums, e.rows, in(&e.x), NULL, in(&now), next.at, scratch);
         now = next;
         next = last;
     }
     rows_same(&now, &e.state, e.rows, e.hidden);
+    mem_free(scratch);
     rows_free(&now);
     rows_free(&next);
     case_free(&e);
@@ -370,7 +474,7 @@ static void row_functions_against_double(void **unused)
 {
     (void)unused;
     const struct kernels *k = kernels_pick(NULL);
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < 100; round++) {
         size_t n = draw(1, 300);
         float *x = floats(n, false), *a = floats(n, false), *b = floats(n, false), *y = floats(n, false);
         float *z = floats(n, false), scale = (float)draw(1, 60);
@@ -509,6 +613,8 @@ int main(void)
         cmocka_unit_test(picking),
         cmocka_unit_test(matmul_is_the_chain),
         cmocka_unit_test(matmul_rows_agree_and_batches_split),
+        cmocka_unit_test(reduced_weights_are_near),
+        cmocka_unit_test(int8_sums_are_exact),
         cmocka_unit_test(epilogues_agree),
         cmocka_unit_test(the_usual_path_is_the_general_one),
         cmocka_unit_test(a_closed_gru_keeps_its_state),

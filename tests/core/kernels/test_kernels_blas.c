@@ -42,8 +42,8 @@ static void near_exact(void **state)
         b = mem_aligned(rows * width * sizeof *b);
         memcpy(b, a, rows * width * sizeof *b);
         for (size_t i = 0; i < rows; i++) xs[i] = x + i * k, as[i] = a + i * width, bs[i] = b + i * width;
-        exact->matmul(&p, rows, xs, as);
-        fast->matmul(&p, rows, xs, bs);
+        exact->matmul(&p, rows, xs, as, NULL);
+        fast->matmul(&p, rows, xs, bs, NULL);
         for (size_t i = 0; i < rows * width; i++) assert_true(fabsf(a[i] - b[i]) <= 2e-5f * (1 + fabsf(a[i])));
         mem_free(w), mem_free(x), mem_free(memory), mem_free(a), mem_free(b);
     }

@@ -1,0 +1,115 @@
+/* pack_reduced.c -- packed weights in fewer bits: [panel][group of k][nv][16], four bytes each.
+ *
+ *   BF16   a group is two k: the lower half holds the upper 16 bits of the first weight. The whole, read as a float as
+ * it stands, is the second: its upper half is chosen so that, with the lower half behind it, it comes as near as it
+ * can. So the second costs the kernels nothing, and both are off by 2^-8 of themselves at most. INT8   a group is four
+ * k, lowest address first. A column's weights are multiples of its scale, -127 .. 127. */
+#include <math.h>
+#include <string.h>
+
+#include "core/kernels/kernels.h"
+
+#define SMALLEST 0x00800000u /* bits of the smallest normal float: a subnormal operand can cost a hundred cycles */
+#define SIGN 0x80000000u
+
+static uint32_t bits_of(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+static float of_bits(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* Upper half of the nearest bfloat16, ties to even; subnormals become 0, NaN and infinity stay. */
+static uint32_t first_half(float w)
+{
+    uint32_t bits = bits_of(w);
+    if ((bits & ~SIGN) < SMALLEST) return 0;
+    if (!isfinite(w)) return (bits | (isnan(w) ? 0x400000u : 0)) >> 16;
+    uint32_t half = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+    return isfinite(of_bits(half << 16)) ? half : bits >> 16;
+}
+
+/* The upper half which, above the lower one given, makes the float nearest to w. */
+static uint32_t second_half(float w, uint32_t lower)
+{
+    uint32_t middle = bits_of(w) & 0xFFFF0000u, best = middle;
+    float distance = INFINITY;
+    if (w == 0 && lower == 0) return 0;
+    if (!isfinite(w)) return (isnan(w) ? 0x7FC00000u : middle) | lower; /* infinity may become NaN: both are caught */
+    for (int i = -1; i <= 1; i++) {
+        uint32_t bits = middle + (uint32_t)(i * 0x10000);
+        if ((bits & ~SIGN) < SMALLEST || (i < 0 && (middle & ~SIGN) == 0)) bits = SMALLEST | (bits_of(w) & SIGN);
+        float off = fabsf(of_bits(bits | lower) - w);
+        if (isfinite(of_bits(bits | lower)) && off < distance) {
+            distance = off;
+            best = bits;
+        }
+    }
+    return best | lower;
+}
+
+/* One vector of a panel: 16 columns, `step` elements from one k, or one group, to the next. */
+static void reduce_bf16(uint32_t *to, const float *from, size_t step, size_t k)
+{
+    for (size_t i = 0; i < k; i += 2, to += step)
+        for (size_t lane = 0; lane < LANES; lane++) {
+            uint32_t lower = first_half(from[i * step + lane]);
+            to[lane] = i + 1 < k ? second_half(from[(i + 1) * step + lane], lower) : lower;
+        }
+}
+
+static void reduce_int8(uint8_t *to, float *scale, int32_t *offset, const float *from, size_t step, size_t k)
+{
+    for (size_t lane = 0; lane < LANES; lane++) {
+        float most = 0;
+        int32_t sum = 0;
+        bool finite = true;
+        for (size_t i = 0; i < k; i++) {
+            finite = finite && isfinite(from[i * step + lane]);
+            most = fmaxf(most, fabsf(from[i * step + lane]));
+        }
+        bool usable = finite && most > 1e-30f;
+        for (size_t i = 0; i < (k + 3) / 4 * 4; i++) {
+            int32_t q = usable && i < k ? (int32_t)lrintf(from[i * step + lane] * (127 / most)) : 0;
+            to[(i / 4 * step + lane) * 4 + i % 4] = (uint8_t)(int8_t)q;
+            sum += q;
+        }
+        scale[lane] = !finite ? NAN : usable ? most / 127 : 0;
+        offset[lane] = -128 * sum;
+    }
+}
+
+size_t pack_reduced_floats(const struct packed *from, enum precision precision)
+{
+    size_t width = packed_width(from), lines = precision == PRECISION_INT8 ? 2 : 0;
+    return (packed_groups(precision, from->k) + lines) * width;
+}
+
+void pack_reduced(struct packed *to, float *memory, const struct packed *from, enum precision precision)
+{
+    size_t step = from->nv * LANES, width = packed_width(from), groups = packed_groups(precision, from->k);
+    float *scale = memory + groups * width;
+    int32_t *offset = (int32_t *)scale + width;
+
+    *to = (struct packed){from->k, from->nv, from->panels, memory, precision, NULL, NULL};
+    if (precision == PRECISION_INT8) {
+        to->scale = scale;
+        to->offset = offset;
+    }
+    for (size_t at = 0; at < width; at += LANES) {
+        size_t panel = at / step, v = at % step;
+        const float *w = (const float *)from->w + panel * from->k * step + v;
+        float *piece = memory + panel * groups * step + v;
+        if (precision == PRECISION_INT8)
+            reduce_int8((uint8_t *)piece, scale + at, offset + at, w, step, from->k);
+        else
+            reduce_bf16((uint32_t *)piece, w, step, from->k);
+    }
+}
