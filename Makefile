@@ -172,10 +172,11 @@ $(B)/conformance: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/conformance/*.c))
 fuzz: fuzz-packages
 	@$(MAKE) --no-print-directory -j$(JOBS) SAN=fuzz T='$(T)' fuzzers
 	@B=build/fuzz T='$(T)' SECONDS_EACH=$(or $(SECONDS),600) sh tests/fuzz/run.sh
-FUZZERS := $(foreach f,$(wildcard tests/fuzz/fuzz_*.c),$(if $(findstring $(T),$(notdir $(f))),$(f:tests/fuzz/%.c=$(B)/%)))
+FUZZ_ALL := $(patsubst tests/fuzz/%.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS  := $(if $(T),$(foreach f,$(FUZZ_ALL),$(if $(findstring $(T),$(notdir $(f))),$(f))),$(FUZZ_ALL))
 .PHONY: fuzzers
 fuzzers: $(FUZZERS)
-$(FUZZERS): $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/libcore.a
+$(FUZZERS): $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/bound.o $(B)/libcore.a
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $^ -o $@ $(CORE_LIBS)
 
 container-test:

@@ -165,9 +165,9 @@ RNND_API rnnd_code rnnd_model_open(const char *path, const rnnd_options *options
 RNND_API rnnd_code rnnd_model_open_memory(const void *data, size_t bytes, const char *name,
                                           const rnnd_options *options, rnnd_model **out, rnnd_error *err);
 RNND_API void rnnd_model_close(rnnd_model *model);
-/* Writes a model file of any format as a native one that opens as the same network; `options` as for opening it. The
- * file is whole or not there. CONFLICT while guesses are unconfirmed, UNSUPPORTED where the native format cannot
- * say it. */
+/* Writes a model file of any format as a native one that opens as the same network, with the same bits in every run;
+ * `options` as for opening it. The file is whole or not there. CONFLICT while guesses are unconfirmed; UNSUPPORTED,
+ * TOO_LARGE where a graph has numbers that JSON cannot hold, or needs more JSON than is read. */
 RNND_API rnnd_code rnnd_convert(const char *in, const rnnd_options *options, const char *out, rnnd_error *err);
 RNND_API const rnnd_info *rnnd_model_info(const rnnd_model *model);
 
@@ -347,6 +347,8 @@ typedef struct rnnd_forecast_params {
     size_t quantile_count;
     size_t samples;          /* sample paths, 0 = none */
     uint64_t seed;
+    const float *future;     /* what is known of the steps ahead: [future_steps][channels], original units, NaN = not */
+    size_t future_steps;     /* known; borrowed during open */
 } rnnd_forecast_params;
 
 typedef struct rnnd_forecast_out { /* caller's buffers, original units; any may be NULL */
@@ -356,8 +358,9 @@ typedef struct rnnd_forecast_out { /* caller's buffers, original units; any may 
 } rnnd_forecast_out;
 
 /* A forecast being computed from a copy of `state`, in slices, so that it can share a thread with others. Refused
- * before warm-up (MISMATCH: needed and given). Beyond the trained horizon the model is fed its own medians; UNSUPPORTED
- * where it does not answer all of its channels. So are sample paths of several steps. */
+ * before warm-up (MISMATCH: needed and given). Beyond the trained horizon the model is fed its own medians, and what is
+ * known of the future in their place. Where it does not answer all of its channels, the others have to be known:
+ * MISMATCH says how many steps of them are needed and given. */
 typedef struct rnnd_forecast rnnd_forecast;
 RNND_API rnnd_code rnnd_forecast_open(const rnnd_model *model, const void *state, const rnnd_forecast_params *params,
                                       rnnd_forecast **out, rnnd_error *err);

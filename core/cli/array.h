@@ -25,6 +25,18 @@ const char *array_shape(const struct array *a, char text[ARRAY_MAX_RANK * 24]);
 /* A copy, changed to dtype. MISMATCH, in which nothing changed: a number does not become a whole one. */
 rnnd_code array_convert(struct array *a, rnnd_dtype dtype, rnnd_error *err);
 
+/* Of the same shape: axes of 1 do not count. */
+bool array_same_shape(const struct array *a, const struct array *b);
+struct array_difference { /* of the element that is furthest, `at`; largest: the largest finite number wanted */
+    double worst, largest, got, want;
+    size_t at;
+};
+/* Of arrays of the same shape, of any types. NaN against NaN and infinity against the same one are equal; a NaN against
+ * a number is infinitely far. */
+struct array_difference array_compare(const struct array *got, const struct array *want);
+/* Where element `at` stands: "[1][0][7]". */
+const char *array_place(const struct array *a, size_t at, char text[ARRAY_MAX_RANK * 24]);
+
 /* By the ending of the path: .csv, .json, else .npy. Messages name the path. csv and json: float32. */
 rnnd_code array_load(const char *path, struct array *out, rnnd_error *err);
 /* A CSV file has a line for each row along the last axis. */
@@ -47,7 +59,7 @@ struct csv {
     float *data;          /* [rows][columns], owned */
     char **names;         /* [columns] from the header, or NULL */
     bool has_stamps;
-    char stamps[2][40];   /* of the first two rows, or "" */
+    char stamps[2][40]; /* of the first two rows, or "" */
 };
 rnnd_code csv_read(const char *text, size_t size, struct csv *out, rnnd_error *err);
 void csv_free(struct csv *c);

@@ -1,4 +1,5 @@
 /* forecast.c -- `rnnd forecast`: the next steps of the series in a CSV file. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,36 @@ static rnnd_code feed(rnnd_workspace *ws, void *state, const rnnd_info *m, const
         progress_at(&p, i + 1);
     }
     progress_end(&p);
+    return code;
+}
+
+/* What a second file knows of the steps ahead, by the names of its columns; channels without a column are not known. */
+static rnnd_code read_future(const rnnd_info *m, const char *path, rnnd_forecast_params *p, float **owned,
+                             rnnd_error *err)
+{
+    struct csv csv = {0};
+    char *text = NULL;
+    size_t bytes, found = 0;
+    rnnd_code code = cli_read_file(path, (size_t)1 << 30, &text, &bytes, err);
+    if (code == RNND_OK)
+        code = csv_read(text, bytes, &csv, err);
+    if (code == RNND_OK && !(*owned = calloc(csv.rows + 1, (m->channel_count + 1) * sizeof(float))))
+        code = cli_error(err, RNND_NO_MEMORY, "no memory for %zu steps ahead", csv.rows);
+    for (size_t c = 0; code == RNND_OK && c < m->channel_count; c++) {
+        size_t k = 0;
+        while (k < csv.columns && (!csv.names || strcmp(csv.names[k], m->channels[c]) != 0))
+            k++;
+        found += k < csv.columns;
+        for (size_t t = 0; t < csv.rows; t++)
+            (*owned)[t * m->channel_count + c] = k < csv.columns ? csv.data[t * csv.columns + k] : NAN;
+    }
+    if (code == RNND_OK && found == 0)
+        code = cli_error(err, RNND_MISMATCH, "%.200s has no column named as a channel of %s, such as %.80s", path,
+                         m->name, m->channel_count ? m->channels[0] : "");
+    p->future = *owned;
+    p->future_steps = code == RNND_OK ? csv.rows : 0;
+    csv_free(&csv);
+    free(text);
     return code;
 }
 
@@ -158,15 +189,16 @@ out:
 
 static int forecast(int argc, char **argv)
 {
-    const char *name = "taxi", *quantiles = NULL, *path; /* quantiles NULL: not given */
+    const char *name = "taxi", *quantiles = NULL, *future = NULL, *path; /* quantiles NULL: not given */
     int64_t horizon = INT64_MIN; /* not given */
     const struct cli_option options[] = {
         {"model", 'm', CLI_TEXT, &name, "MODEL", "a path, or a model's name, ./models or installed (default taxi)"},
         {"horizon", 'n', CLI_INTEGER, &horizon, "STEPS", "how far ahead (default: as the model was trained)"},
         {"quantiles", 'q', CLI_TEXT, &quantiles, "LIST", "ascending, inside 0 and 1 (default 0.1,0.5,0.9, if any)"},
+        {"future", 'f', CLI_TEXT, &future, "FILE.csv", "what is known of the steps ahead, columns named as channels"},
         {0}};
     const struct cli_usage usage = {
-        "forecast", "FILE.csv [--model MODEL] [--horizon STEPS] [--quantiles LIST]",
+        "forecast", "FILE.csv [--model MODEL] [--horizon STEPS] [--quantiles LIST] [--future FILE.csv]",
         "Reads a series, one row a step and one column a channel, and prints its next steps as CSV:\n"
         "step, channel, mean and quantiles, in the units of the file. A header and a first column of time\n"
         "stamps may be there; empty cells are missing values. - reads standard input.",
@@ -194,7 +226,11 @@ static int forecast(int argc, char **argv)
         return cli_fail("forecast", &err);
     if (!quantiles && rnnd_model_info(model)->quantile_count == 0)
         params.quantile_count = 0; /* it answers the mean alone */
-    rnnd_code done = run_forecast(model, path, &params, &err);
+    float *known = NULL;
+    rnnd_code done = future ? read_future(rnnd_model_info(model), future, &params, &known, &err) : RNND_OK;
+    if (done == RNND_OK)
+        done = run_forecast(model, path, &params, &err);
+    free(known);
     rnnd_model_close(model);
     return done == RNND_OK ? CLI_OK : cli_fail("forecast", &err);
 }

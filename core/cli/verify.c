@@ -1,44 +1,5 @@
 /* verify.c -- `rnnd verify`: does a model answer what its framework did? */
-#include <math.h>
-
 #include "core/cli/run.h"
-
-struct difference { double worst, largest, got, want; size_t at; }; /* at: the element that is worst */
-
-/* Shapes are equal but for axes of 1. */
-static bool same_shape(const struct array *a, const struct array *b)
-{
-    size_t i = 0, k = 0;
-    for (;; i++, k++) {
-        while (i < a->rank && a->dim[i] == 1)
-            i++;
-        while (k < b->rank && b->dim[k] == 1)
-            k++;
-        if (i == a->rank || k == b->rank)
-            return i == a->rank && k == b->rank;
-        if (a->dim[i] != b->dim[k])
-            return false;
-    }
-}
-
-/* Both of float32. NaN against NaN and infinity against the same one are equal. */
-static struct difference compare(const struct array *got, const struct array *want)
-{
-    struct difference d = {0};
-    size_t count = array_count(want);
-    for (size_t i = 0; i < count; i++) {
-        double g = got->data[i], w = want->data[i], e = fabs(g - w);
-        if (g == w || (isnan(g) && isnan(w)))
-            e = 0;
-        else if (isnan(e))
-            e = INFINITY;
-        if (isfinite(w) && fabs(w) > d.largest)
-            d.largest = fabs(w);
-        if (i == 0 || e > d.worst)
-            d = (struct difference){e, d.largest, g, w, i};
-    }
-    return d;
-}
 
 static rnnd_code check(struct run_job *j, const char *expect, double tolerance, bool *good, rnnd_error *err)
 {
@@ -49,21 +10,16 @@ static rnnd_code check(struct run_job *j, const char *expect, double tolerance, 
         code = array_load(expect, &want, err);
     if (code == RNND_OK)
         code = run_network(j, err);
-    if (code == RNND_OK && !same_shape(got, &want))
+    if (code == RNND_OK && !array_same_shape(got, &want))
         code = cli_error(err, RNND_MISMATCH, "the output has shape %s, %.200s has %s", array_shape(got, a), expect,
                          array_shape(&want, b));
-    if (code == RNND_OK && (code = array_convert(got, RNND_FLOAT32, err)) == RNND_OK)
-        code = array_convert(&want, RNND_FLOAT32, err);
     if (code == RNND_OK) {
-        struct difference d = compare(got, &want);
+        struct array_difference d = array_compare(got, &want);
         double allowed = tolerance * (d.largest > 1 ? d.largest : 1);
-        struct array index = want;
-        for (size_t i = want.rank, at = d.at; i-- > 0 && array_count(&want) > 0; at /= want.dim[i])
-            index.dim[i] = at % want.dim[i];
         *good = d.worst <= allowed;
         printf("max error  %.3g\nallowed    %.3g\n", d.worst, allowed);
         if (d.worst > 0)
-            printf("worst      %s: %.9g, wanted %.9g\n", array_shape(&index, a), d.got, d.want);
+            printf("worst      %s: %.9g, wanted %.9g\n", array_place(&want, d.at, a), d.got, d.want);
         printf("%s\n", *good ? "ok" : "FAILED");
     }
     array_free(&want);

@@ -76,7 +76,10 @@ rnnd_code checkpoint_finish(struct checkpoint *ck, rnnd_error *err)
 struct checkpoint_tensor *checkpoint_find(const struct checkpoint *ck, const char *name)
 {
     struct checkpoint_tensor key = {.name = name};
-    return ck->count ? bsearch(&key, ck->tensors, ck->count, sizeof key, compare_names) : NULL;
+    struct checkpoint_tensor *t =
+        ck->count ? bsearch(&key, ck->tensors, ck->count, sizeof key, compare_names) : NULL;
+    if (t) t->found = true;
+    return t;
 }
 
 static float element(enum stored stored, const uint8_t *p)

@@ -38,6 +38,7 @@ struct checkpoint_tensor {
     size_t count;       /* elements */
     const uint8_t *raw; /* borrowed from the file's bytes: count elements, little-endian, any alignment */
     float *floats;      /* made by checkpoint_floats() */
+    bool found;         /* somebody has asked for it */
 };
 
 struct checkpoint {
@@ -59,6 +60,7 @@ void checkpoint_init(struct checkpoint *ck);
 void checkpoint_free(struct checkpoint *ck);
 /* Sorts the tensors by name; a name twice is CORRUPT. Before any find. */
 rnnd_code checkpoint_finish(struct checkpoint *ck, rnnd_error *err);
+/* NULL if it is not there; sets `found`, which tells what a network is made of. */
 struct checkpoint_tensor *checkpoint_find(const struct checkpoint *ck, const char *name);
 /* Adds a tensor (its name copied, raw borrowed), room growing; before checkpoint_finish. */
 rnnd_code checkpoint_add(struct checkpoint *ck, const struct checkpoint_tensor *t, rnnd_error *err);

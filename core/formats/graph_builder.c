@@ -47,7 +47,8 @@ static int constant(struct graph_builder *b, enum dtype dtype, int rank, const s
 
 int build_take(struct graph_builder *b, int rank, const size_t *dim, float *data)
 {
-    int v = room(b, DTYPE_F32, rank, dim) ? graph_constant_take(b->g, b->layer, DTYPE_F32, rank, dim, data) : -1;
+    int v =
+        data && room(b, DTYPE_F32, rank, dim) ? graph_constant_take(b->g, b->layer, DTYPE_F32, rank, dim, data) : -1;
     if (v >= 0) return v;
     mem_free(data);
     if (!b->code) no_memory(b);

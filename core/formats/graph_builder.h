@@ -23,7 +23,7 @@ void build_start(struct graph_builder *b, struct graph *g, size_t constant_limit
 void build_keep(struct graph_builder *b, rnnd_code code);
 
 int build_floats(struct graph_builder *b, int rank, const size_t *dim, const float *data);
-/* The same of memory from mem_aligned(), which is the graph's or freed then. */
+/* The same of memory from mem_aligned(), which is the graph's or freed then; NULL: there was none. */
 int build_take(struct graph_builder *b, int rank, const size_t *dim, float *data);
 int build_float(struct graph_builder *b, float v);                       /* a scalar */
 int build_ints(struct graph_builder *b, size_t count, const int64_t *v); /* one dimension */

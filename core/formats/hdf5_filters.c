@@ -58,11 +58,12 @@ rnnd_code h5_read_filters(struct bytes b, struct h5_filters *out, rnnd_error *er
     return good ? RNND_OK : fail(err, RNND_CORRUPT, "HDF5: a list of filters is damaged");
 }
 
-/* Bytes of the same place in their elements stand together; what is left over at the end stands as it was. */
+/* Bytes of the same place in their elements stand together; what is left over at the end stands as it was. The element
+ * is what the file says, and may be larger than all there is. */
 static void unshuffle(const uint8_t *in, size_t bytes, size_t element, uint8_t *out)
 {
     size_t count = bytes / element;
-    for (size_t k = 0; k < element; k++)
+    for (size_t k = 0; count > 0 && k < element; k++)
         for (size_t i = 0; i < count; i++)
             out[i * element + k] = in[k * count + i];
     memcpy(out + count * element, in + count * element, bytes - count * element);

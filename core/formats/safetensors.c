@@ -9,6 +9,7 @@
 #include "core/base/bytes.h"
 #include "core/base/error.h"
 #include "core/formats/json.h"
+#include "core/formats/json_text.h"
 #include "core/formats/safetensors.h"
 
 struct range {
@@ -180,92 +181,48 @@ rnnd_code safetensors_read(const uint8_t *data, size_t bytes, const char *path, 
 
 /* ---- writing ---- */
 
-struct text { /* grows; `failed` once there was no memory */
-    char *data;
-    size_t size, cap;
-    bool failed;
-};
-
-static void put(struct text *t, const char *s, size_t n)
+static bool item_bytes(const struct safetensors_item *item, size_t *bytes)
 {
-    if (t->failed) return;
-    if (t->cap - t->size < n) {
-        size_t cap = (t->cap + n) * 2;
-        char *p = mem_resize(t->data, cap);
-        if (!p) {
-            t->failed = true;
-            return;
-        }
-        t->data = p;
-        t->cap = cap;
-    }
-    memcpy(t->data + t->size, s, n);
-    t->size += n;
+    *bytes = stored_types[item->stored].bytes;
+    for (int k = 0; k < item->rank; k++)
+        if (!size_mul(*bytes, item->dim[k], bytes)) return false;
+    return true;
 }
 
-static void put_text(struct text *t, const char *s)
-{
-    put(t, s, strlen(s));
-}
-
-static void put_number(struct text *t, size_t n)
-{
-    char digits[24];
-    snprintf(digits, sizeof digits, "%zu", n);
-    put_text(t, digits);
-}
-
-static void put_string(struct text *t, const char *s)
-{
-    put_text(t, "\"");
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        char escape[8];
-        if (c == '"' || c == '\\' || c < 0x20) {
-            snprintf(escape, sizeof escape, "\\u%04x", c);
-            put_text(t, escape);
-        } else {
-            put(t, s, 1);
-        }
-    }
-    put_text(t, "\"");
-}
-
-static rnnd_code put_header(struct text *t, const struct safetensors_item *items, size_t count,
+static rnnd_code put_header(struct json_text *t, const struct safetensors_item *items, size_t count,
                             const struct safetensors_meta *meta, size_t meta_count, size_t *data_bytes, rnnd_error *err)
 {
     size_t at = 0;
-    put(t, "\0\0\0\0\0\0\0\0{", 9);
-    if (meta_count) put_text(t, "\"__metadata__\":{");
+    json_text_bytes(t, "\0\0\0\0\0\0\0\0{", 9);
     for (size_t i = 0; i < meta_count; i++) {
-        if (i) put_text(t, ",");
-        put_string(t, meta[i].key);
-        put_text(t, ":");
-        put_string(t, meta[i].value);
+        json_text_add(t, i ? "," : "\"__metadata__\":{");
+        json_text_string(t, meta[i].key);
+        json_text_bytes(t, ":", 1);
+        json_text_string(t, meta[i].value);
     }
-    if (meta_count) put_text(t, "}");
+    json_text_bytes(t, "}", meta_count != 0);
     for (size_t i = 0; i < count; i++) {
-        size_t bytes = sizeof(float), end;
-        if (i || meta_count) put_text(t, ",");
-        put_string(t, items[i].name);
-        put_text(t, ":{\"dtype\":\"F32\",\"shape\":[");
-        for (int k = 0; k < items[i].rank; k++) {
-            if (k) put_text(t, ",");
-            put_number(t, items[i].dim[k]);
-            if (!size_mul(bytes, items[i].dim[k], &bytes))
-                return fail(err, RNND_INVALID, "tensor \"%.80s\" is too large", items[i].name);
-        }
-        if (!size_add(at, bytes, &end)) return fail(err, RNND_INVALID, "the tensors are too large for one file");
-        put_text(t, "],\"data_offsets\":[");
-        put_number(t, at);
-        put_text(t, ",");
-        put_number(t, end);
-        put_text(t, "]}");
+        size_t bytes, end;
+        if (!item_bytes(&items[i], &bytes) || !size_add(at, bytes, &end))
+            return fail(err, RNND_INVALID, "tensor \"%.80s\" is too large", items[i].name);
+        json_text_bytes(t, ",", i || meta_count);
+        json_text_string(t, items[i].name);
+        json_text_add(t, ":{\"dtype\":\"%s\",\"shape\":[", stored_types[items[i].stored].name);
+        for (int k = 0; k < items[i].rank; k++)
+            json_text_add(t, k ? ",%zu" : "%zu", items[i].dim[k]);
+        json_text_add(t, "],\"data_offsets\":[%zu,%zu]}", at, end);
         at = end;
     }
-    put_text(t, "}");
+    json_text_bytes(t, "}", 1);
     while (!t->failed && t->size % 8)
-        put_text(t, " ");
+        json_text_bytes(t, " ", 1);
+    if (t->failed) return fail_memory(err, t->size);
+    if (t->size - 8 > JSON_MAX_BYTES)
+        return fail(err, RNND_TOO_LARGE, "the header would have %zu bytes, at most %zu are read", t->size - 8,
+                    JSON_MAX_BYTES);
+    uint64_t header = t->size - 8;
+    for (int i = 0; i < 8; i++)
+        t->data[i] = (char)(header >> (8 * i));
     *data_bytes = at;
     return RNND_OK;
 }
@@ -273,23 +230,16 @@ static rnnd_code put_header(struct text *t, const struct safetensors_item *items
 rnnd_code safetensors_image(const struct safetensors_item *items, size_t count, const struct safetensors_meta *meta,
                             size_t meta_count, void **out, size_t *bytes, rnnd_error *err)
 {
-    struct text t = {0};
-    size_t data_bytes = 0;
+    struct json_text t = {0};
+    size_t data_bytes = 0, n;
     rnnd_code code = put_header(&t, items, count, meta, meta_count, &data_bytes, err);
-    uint64_t header = t.size - 8;
-    for (size_t i = 0; i < count && !code && !t.failed; i++) {
-        size_t n = sizeof(float);
-        for (int k = 0; k < items[i].rank; k++)
-            n *= items[i].dim[k];
-        put(&t, (const char *)items[i].data, n);
-    }
+    for (size_t i = 0; i < count && !code; i++)
+        if (item_bytes(&items[i], &n)) json_text_bytes(&t, items[i].data, n);
     if (!code && t.failed) code = fail_memory(err, t.size + data_bytes);
     if (code) {
         mem_free(t.data);
         return code;
     }
-    for (int i = 0; i < 8; i++)
-        t.data[i] = (char)(header >> (8 * i));
     *out = t.data;
     *bytes = t.size;
     return RNND_OK;
@@ -307,21 +257,29 @@ static bool write_all(int fd, const char *p, size_t n)
     return true;
 }
 
+static bool write_parts(int fd, const struct json_text *header, const struct safetensors_item *items, size_t count)
+{
+    size_t n;
+    bool good = write_all(fd, header->data, header->size);
+    for (size_t i = 0; i < count && good; i++)
+        good = item_bytes(&items[i], &n) && write_all(fd, items[i].data, n);
+    return good && fsync(fd) == 0;
+}
+
 rnnd_code safetensors_write(const char *path, const struct safetensors_item *items, size_t count,
                             const struct safetensors_meta *meta, size_t meta_count, rnnd_error *err)
 {
-    void *image = NULL;
+    struct json_text header = {0};
     size_t bytes, length = strlen(path) + 8;
-    rnnd_code code = safetensors_image(items, count, meta, meta_count, &image, &bytes, err);
+    rnnd_code code = put_header(&header, items, count, meta, meta_count, &bytes, err);
     char *part = code ? NULL : mem_alloc(length, 1);
-    if (code) return code;
     if (!part) {
-        code = fail_memory(err, length);
-        goto out;
+        mem_free(header.data);
+        return code ? code : fail_memory(err, length);
     }
     snprintf(part, length, "%s.part", path); /* renamed when whole, so that no reader meets half a file */
     int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    bool good = fd >= 0 && write_all(fd, image, bytes) && fsync(fd) == 0;
+    bool good = fd >= 0 && write_parts(fd, &header, items, count);
     int why = errno;
     if (fd >= 0 && close(fd) != 0 && good) {
         good = false;
@@ -335,8 +293,7 @@ rnnd_code safetensors_write(const char *path, const struct safetensors_item *ite
         code = fail(err, RNND_IO, "writing %.200s: %s", path, strerror(why));
         if (fd >= 0) unlink(part);
     }
-out:
     mem_free(part);
-    mem_free(image);
+    mem_free(header.data);
     return code;
 }

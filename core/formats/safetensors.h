@@ -16,17 +16,18 @@ rnnd_code safetensors_read(const uint8_t *data, size_t bytes, const char *path, 
 
 struct safetensors_item {
     const char *name;
+    enum stored stored;
     int rank;
     size_t dim[MAX_RANK];
-    const float *data;
+    const void *data; /* little-endian, of any alignment */
 };
 struct safetensors_meta {
     const char *key, *value;
 };
-/* The file as bytes (mem_free them): float32 tensors, in the given order. */
+/* The file as bytes (mem_free them): the tensors in the given order. TOO_LARGE: a header beyond what is read. */
 rnnd_code safetensors_image(const struct safetensors_item *items, size_t count, const struct safetensors_meta *meta,
                             size_t meta_count, void **out, size_t *bytes, rnnd_error *err);
-/* The same, written to `path` as a whole or not at all. */
+/* The same, written to `path` as a whole or not at all; takes no memory but for the header. */
 rnnd_code safetensors_write(const char *path, const struct safetensors_item *items, size_t count,
                             const struct safetensors_meta *meta, size_t meta_count, rnnd_error *err);
 

@@ -45,7 +45,7 @@ static rnnd_code check_order(const struct graph *g, rnnd_error *err)
     return code;
 }
 
-rnnd_code graph_check_node(struct graph *g, struct graph_node *n, rnnd_error *err)
+rnnd_code graph_check_form(const struct graph_node *n, rnnd_error *err)
 {
     if (n->input_count < n->op->min_inputs || n->input_count > n->op->max_inputs)
         return fail_at(err, RNND_MISMATCH, n->name, "node \"%.80s\": %s takes %d to %d inputs, it has %d", n->name,
@@ -68,14 +68,41 @@ rnnd_code graph_check_node(struct graph *g, struct graph_node *n, rnnd_error *er
             return fail_at(err, RNND_MISMATCH, n->attrs[i].name, "node \"%.80s\": %s has no attribute \"%.80s\"",
                            n->name, n->op->name, n->attrs[i].name);
     }
-    return n->op->check(g, n, err);
+    return RNND_OK;
+}
+
+rnnd_code graph_check_node(struct graph *g, struct graph_node *n, rnnd_error *err)
+{
+    rnnd_code code = graph_check_form(n, err);
+    return code ? code : n->op->check(g, n, err);
+}
+
+/* Sequence graphs: does this input take a row of each sequence? */
+static bool takes_rows(const struct graph_node *n, int input)
+{
+    static const char *const all[] = {"add", "sub", "mul", "concat", "masked"};
+    if (n->op->owns_states) return input <= 2 || input == 9;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strcmp(n->op->name, all[i]) == 0) return true;
+    return input == 0;
+}
+
+/* A constant has no row for each sequence, whatever its shape. */
+static rnnd_code check_rows(const struct graph *g, const struct graph_node *n, rnnd_error *err)
+{
+    for (int k = 0; k < n->input_count; k++)
+        if (n->inputs[k] >= 0 && g->values[n->inputs[k]].is_constant && takes_rows(n, k))
+            return fail_at(err, RNND_MISMATCH, n->name,
+                           "node \"%.80s\": %s takes rows as its input %d, \"%.80s\" is a constant", n->name,
+                           n->op->name, k, g->values[n->inputs[k]].name);
+    return RNND_OK;
 }
 
 static rnnd_code check_ends(const struct graph *g, rnnd_error *err)
 {
     for (size_t i = 0; i < g->output_count; i++) {
         const struct graph_value *v = &g->values[g->outputs[i]];
-        if (v->rank != 3 || v->dim[2] < 1)
+        if (v->is_constant || v->rank != 3 || v->dim[2] < 1)
             return fail_at(err, RNND_MISMATCH, v->name, "output \"%.80s\": wanted a row per time step and sequence",
                            v->name);
         if (i && v->dim[0] != g->values[g->outputs[0]].dim[0])
@@ -84,7 +111,7 @@ static rnnd_code check_ends(const struct graph *g, rnnd_error *err)
     }
     for (size_t i = 0; i < g->state_count; i++) {
         const struct graph_value *v = &g->values[g->states[i].out];
-        bool one_row = v->rank == 2 || (v->rank == 3 && v->dim[0] == 1);
+        bool one_row = !v->is_constant && (v->rank == 2 || (v->rank == 3 && v->dim[0] == 1));
         if (!one_row || v->dim[v->rank - 1] != (int64_t)g->states[i].width)
             return fail_at(err, RNND_MISMATCH, g->states[i].name,
                            "state \"%.80s\": wanted a successor of width %zu, found rank %d, width %lld",
@@ -126,7 +153,8 @@ static rnnd_code find_causal(struct graph *g, rnnd_error *err)
     if (g->causal || !g->stepwise) return RNND_OK;
     return fail_at(err, RNND_MISMATCH, g->not_causal,
                    "node \"%.80s\" reads whole sequences, but a state is read or made outside a cell, so the graph is "
-                   "the function of one step", g->not_causal);
+                   "the function of one step",
+                   g->not_causal);
 }
 
 rnnd_code weights_start(struct weights *w, struct graph *g, rnnd_error *err)
@@ -176,8 +204,10 @@ rnnd_code graph_compile(struct graph *g, rnnd_error *err)
     if (g->tensors) return graph_compile_tensors(g, err);
     rnnd_code code = check_order(g, err);
     if (!code) code = graph_sort_states(g, err);
-    for (size_t i = 0; i < g->node_count && !code; i++)
+    for (size_t i = 0; i < g->node_count && !code; i++) {
         code = graph_check_node(g, &g->nodes[i], err);
+        if (!code) code = check_rows(g, &g->nodes[i], err);
+    }
     if (!code) code = check_ends(g, err);
     if (!code) code = find_causal(g, err);
     if (code) return code;

@@ -4,7 +4,9 @@
 
 #include "core/graph/graph.h"
 
-/* Numbers of inputs and outputs, attributes, and what the op itself checks. */
+/* Inputs and outputs that must be there are, and attributes are such as the op knows. */
+rnnd_code graph_check_form(const struct graph_node *n, rnnd_error *err);
+/* The same, and what the op itself checks. */
 rnnd_code graph_check_node(struct graph *g, struct graph_node *n, rnnd_error *err);
 /* Weights that every reader has packed are not kept twice: each goes as soon as the last one has, so that a model never
  * has all of its weights in both forms. Count all readers first (weights_read), then tell

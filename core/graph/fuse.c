@@ -10,8 +10,11 @@ struct emitted { /* nodes that belong behind an old one; they stand at the end u
     size_t behind, first, count;
 };
 
+#define MAX_TRIED 256 /* cells put to the test: each takes room for all values of the graph */
+
 struct fusing {
     struct fuse f;
+    size_t tried;
     bool *read; /* by value: someone does */
     struct emitted *emitted;
     size_t fused;
@@ -92,6 +95,17 @@ static void set_sizes(struct fusing *u, const struct plan *p)
     }
 }
 
+/* tf2onnx calls the loop of a layer LAYER/while_loop. */
+static const char *layer_name(struct fuse *f, const char *name)
+{
+    static const char tail[] = "/while_loop";
+    size_t length = strlen(name), cut = sizeof tail - 1;
+    if (length <= cut || strcmp(name + length - cut, tail) != 0) return name;
+    const char *layer = arena_string(&f->g->arena, name, length - cut);
+    if (!layer) f->no_memory = true;
+    return layer;
+}
+
 /* ---- the walk ---- */
 
 static bool try_loop(struct fusing *u, size_t at, struct loop *l)
@@ -99,12 +113,14 @@ static bool try_loop(struct fusing *u, size_t at, struct loop *l)
     struct fuse *f = &u->f;
     struct graph *g = f->g;
     struct found_cell c;
-    size_t nodes = g->node_count, values = g->value_count, made = f->made;
+    size_t nodes = g->node_count, values = g->value_count;
     if (!fuse_read_loop(f, &g->nodes[at], l) || !fuse_find_cell(f, l, &c) || !fuse_read_weights(f, l, &c) ||
         !fuse_turns_fit(f, l, c.source))
         return false;
-    struct plan p = {.l = l, .c = &c, .name = g->nodes[at].name, .begin = {{.value = -1}, {.value = -1}}};
-    if (!outputs_fit(u, &p)) return false;
+    struct plan p = {
+        .l = l, .c = &c, .name = layer_name(f, g->nodes[at].name), .begin = {{.value = -1}, {.value = -1}}};
+    if (!p.name || !outputs_fit(u, &p) || u->tried == MAX_TRIED) return false;
+    u->tried++;
     find_begin(f, &p, 0, c.h, at);
     if (c.c >= 0) find_begin(f, &p, 1, c.c, at);
     struct graph_node loop = g->nodes[at];
@@ -122,7 +138,6 @@ static bool try_loop(struct fusing *u, size_t at, struct loop *l)
         if (g->values[i].is_constant) mem_free(g->values[i].constant.data);
     g->node_count = nodes;
     g->value_count = values;
-    f->made = made;
     return false;
 }
 
@@ -189,10 +204,11 @@ static void walk(struct fusing *u, size_t old)
     for (size_t i = 0; i < old && !f->no_memory; i++) {
         const struct graph_node *n = &f->g->nodes[i];
         struct loop l = {.body = NULL};
-        if (n->body_count == 1)
-            try_loop(u, i, &l);
-        else
+        size_t made = f->made;
+        if (n->body_count != 1)
             fuse_sizes_node(f, n);
+        else if (!try_loop(u, i, &l))
+            f->made = made;
         if (l.body) forget(f, l.body);
     }
 }

@@ -12,8 +12,8 @@
 
 /* `g` is folded and not compiled. A Loop or Scan of the graph itself is replaced where it is one step after the other
  * of the whole sequence (or all of it backwards), every state is one of the cell's, and nothing else is read of it.
- * What it leaves unread is there still: fold again. New weights take at most limit_bytes together. *fused: how many
- * were replaced. Only NO_MEMORY is an error. */
+ * What it leaves unread is there still: fold again. New weights take at most limit_bytes together, and at most 256
+ * cells are tried. *fused: how many were replaced. Only NO_MEMORY is an error. */
 rnnd_code graph_fuse(struct graph *g, size_t limit_bytes, size_t *fused, rnnd_error *err);
 
 #endif

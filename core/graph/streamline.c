@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/graph/compile.h"
 #include "core/graph/streamline_private.h"
 
 /* ---- what the operators share ---- */
@@ -102,10 +103,13 @@ rnnd_code streamline_floats(struct streamline *s, const char *name, int rank, si
 
 static rnnd_code dispatch(struct streamline *s, const struct graph_node *n)
 {
-    rnnd_code (*const kinds[])(struct streamline *, const struct graph_node *,
-                               bool *) = {streamline_cell, streamline_shape, streamline_pick, streamline_rows};
+    rnnd_code (*const kinds[])(struct streamline *, const struct graph_node *, bool *) = {
+        streamline_cell, streamline_mask, streamline_shape, streamline_pick, streamline_rows};
+    rnnd_error why;
+    if (graph_check_form(n, &why)) return streamline_refuse(s, n, why.message); /* compiling will tell */
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         bool known = true;
+        if (i && n->outputs[0] < 0) break; /* a cell's last state alone may be wanted */
         rnnd_code code = kinds[i](s, n, &known);
         if (known) return code;
     }

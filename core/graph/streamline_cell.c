@@ -9,7 +9,7 @@ struct building { /* one node's cells */
     struct streamline *s;
     const struct graph_node *n;
     struct sequence_node node;
-    int x;
+    int x, mask; /* mask -1: none */
     int y[2], h[2], c[2]; /* values by direction: the sequence, the last states */
     const float *h0[2], *c0[2];
 };
@@ -54,6 +54,19 @@ static bool full_lengths(const struct building *b, const struct view *x)
     const struct tensor *t = &b->s->from->values[v->value].constant;
     for (size_t i = 0; i < tensor_count(t); i++)
         if (t->dtype != DTYPE_I64 || ((const int64_t *)t->data)[i] != T.number) return false;
+    return true;
+}
+
+/* A number for each step, [batch][time]. */
+static bool find_mask(struct building *b)
+{
+    const struct view *m = streamline_view(b->s, b->n, SEQ_MASK);
+    b->mask = -1;
+    if (!m) return true;
+    if (m->kind != VIEW_ROWS || m->rank != 2 || view_width(m) != 1 || !axis_is(&m->axis[1], ATOM_TIME) ||
+        !(axis_is(&m->axis[0], ATOM_BATCH) || m->axis[0].count == 0))
+        return false;
+    b->mask = m->value;
     return true;
 }
 
@@ -112,7 +125,7 @@ static rnnd_code build_cell(void *context, size_t d, const struct cell_spec *c, 
     struct building *b = context;
     struct streamline *s = b->s;
     bool lstm = c->kind == CELL_LSTM, reverse = d == 1 || b->node.reverse;
-    int in[9] = {b->x, -1, -1, -1, -1, -1, -1, -1, -1};
+    int in[10] = {b->x, -1, -1, -1, -1, -1, -1, -1, -1, b->mask};
     (void)err; /* s->err is the same */
     rnnd_code code = add_weights(s, b->n->name, c, own, in);
     if (!code) code = add_state(s, b->n, 'h', d, c->hidden, &in[1]);
@@ -122,7 +135,7 @@ static rnnd_code build_cell(void *context, size_t d, const struct cell_spec *c, 
                                            lstm                  ? "lstm"
                                            : c->kind == CELL_GRU ? "gru"
                                                                  : "rnn",
-                                           b->n->name, in, lstm ? 9 : 7, lstm ? 3 : 2);
+                                           b->n->name, in, b->mask >= 0 ? 10 : lstm ? 9 : 7, lstm ? 3 : 2);
     if (!n) return RNND_NO_MEMORY;
     b->y[d] = n->outputs[0];
     b->h[d] = n->outputs[1];
@@ -200,7 +213,7 @@ rnnd_code streamline_cell(struct streamline *s, const struct graph_node *n, bool
     if (!axis_is(&x.axis[time], ATOM_TIME) || !(axis_is(&x.axis[batch], ATOM_BATCH) || x.axis[batch].count == 0) ||
         axis_has(&x.axis[2], ATOM_BATCH) || axis_has(&x.axis[2], ATOM_TIME) || !view_in_order(&x))
         return streamline_refuse(s, n, "does not read [time][batch][features]");
-    if (streamline_view(s, n, SEQ_MASK)) return streamline_refuse(s, n, "leaves steps out by a mask");
+    if (!find_mask(&b)) return streamline_refuse(s, n, "leaves steps out by a mask that is not one of its rows");
     if (!full_lengths(&b, &x)) return streamline_refuse(s, n, "ends its sequences at lengths of their own");
     b.x = x.value;
     rnnd_error why;
@@ -213,6 +226,8 @@ rnnd_code streamline_cell(struct streamline *s, const struct graph_node *n, bool
     if (H == 0 || b.node.directions < 1 || b.node.directions > 2 || !initial(&b, SEQ_H, b.h0) ||
         (kind == CELL_LSTM && !initial(&b, SEQ_C, b.c0)))
         return streamline_refuse(s, n, "begins from a state that is no constant");
+    if (b.mask >= 0 && (b.h0[0] || b.h0[1])) /* before the first step that counts, y is zeros, and not h */
+        return streamline_refuse(s, n, "leaves steps out and begins from a state of its own");
     const struct tensor *weights[SEQ_MASK];
     if (!sequence_constants(s->from, n, weights)) return streamline_refuse(s, n, "has weights that are computed");
     rnnd_code code =

@@ -32,14 +32,16 @@ enum view_kind {
     VIEW_ROWS,     /* rows of the sequence graph, with these axes */
     VIEW_CONSTANT, /* a constant of the tensor graph */
     VIEW_FILLED,   /* one number everywhere, whatever the shape */
+    VIEW_EQUAL,    /* where these rows are the number `fill`, or (differs) where they are not */
     VIEW_SHAPE     /* shape arithmetic: a list of extents, or one where `scalar` */
 };
 struct view {
     enum view_kind kind;
-    int value; /* ROWS: in the sequence graph; CONSTANT: in the tensor graph */
+    int value; /* ROWS, EQUAL: in the sequence graph; CONSTANT: in the tensor graph */
     int rank;
     struct axis axis[MAX_RANK];
     float fill;
+    bool differs;
     bool scalar;
     int count;
     struct extent extent[MAX_EXTENTS];
@@ -96,6 +98,7 @@ rnnd_code streamline_floats(struct streamline *s, const char *name, int rank, si
                             int *value);
 
 /* ---- operators: each takes the nodes it knows; *known false leaves the node to the next ---- */
+rnnd_code streamline_mask(struct streamline *s, const struct graph_node *n, bool *known); /* which steps count */
 rnnd_code streamline_cell(struct streamline *s, const struct graph_node *n, bool *known);
 rnnd_code streamline_shape(struct streamline *s, const struct graph_node *n, bool *known);  /* axes, shape arithmetic */
 rnnd_code streamline_pick(struct streamline *s, const struct graph_node *n, bool *known);   /* parts: Gather, Concat */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/formats/graph_read.h"
 #include "core/formats/json.h"
 #include "core/formats/options.h"
 #include "core/model/config_tasks.h"
@@ -120,7 +121,7 @@ rnnd_code config_parse(const char *text, size_t bytes, bool own_network, struct 
     if (!json_is_object(json))
         code = fail(err, RNND_MISMATCH, "configuration: wanted an object, found %s", json_type_name(json));
     if (!code && !(out->text = arena_string(arena, text, bytes))) code = fail_memory(err, bytes);
-    if (!code) code = read_form(&o, own_network, out, err);
+    if (!code) code = read_form(&o, own_network || graph_in_config(json), out, err);
     if (!code) code = read_words(&o, arena, out, err);
     if (!code) code = read_metrics(&o, arena, out, err);
     if (!code) code = read_golden(&o, arena, out, err);

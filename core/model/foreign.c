@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/formats/graph_read.h"
 #include "core/formats/options.h"
 #include "core/graph/fold.h"
 #include "core/graph/fuse.h"
@@ -14,7 +15,7 @@
 
 struct foreign {
     struct rnnd_model *m;
-    struct graph graph; /* as lowered */
+    struct graph graph; /* as lowered and folded */
     struct network_tap outputs[MAX_INPUTS];
     size_t output_count;
     rnnd_port known[MAX_INPUTS]; /* inputs as the reader described them: which are ids */
@@ -23,28 +24,6 @@ struct foreign {
 };
 
 /* ---- inputs: axes and numbers from the configuration ---- */
-
-static rnnd_code read_axes(const struct json *list, struct graph_port *p, const char *name, rnnd_error *err)
-{
-    static const char *const names[] = {"batch", "time", "feature"};
-    int at = 0;
-    p->batch_axis = p->time_axis = -1;
-    for (const struct json *j = json_first(list); j; j = json_next(j), at++) {
-        const char *s = json_string(j);
-        int kind = -1;
-        for (int k = 0; k < 3; k++)
-            if (s && strcmp(s, names[k]) == 0) kind = k;
-        int *axis = kind == 0 ? &p->batch_axis : kind == 1 ? &p->time_axis : NULL;
-        if (kind < 0 || (axis && *axis >= 0))
-            return fail_at(err, RNND_MISMATCH, "inputs",
-                           "input \"%.60s\": \"axes\" are \"batch\", \"time\" (once each at most) and \"feature\"",
-                           name);
-        if (axis) *axis = at;
-    }
-    if (at != p->rank)
-        return fail_at(err, RNND_MISMATCH, "inputs", "input \"%.60s\": wanted %d axes, found %d", name, p->rank, at);
-    return RNND_OK;
-}
 
 /* "width": numbers a step, where the file leaves their axis free. */
 static rnnd_code fix_width(const struct options *o, struct graph_port *p, const char *name, rnnd_error *err)
@@ -67,44 +46,10 @@ static rnnd_code fix_width(const struct options *o, struct graph_port *p, const 
     return RNND_OK;
 }
 
-/* An input that is always the same becomes a constant of its shape. */
-static rnnd_code bind(struct graph *g, size_t i, double number, rnnd_error *err)
-{
-    struct graph_port *p = &g->input_ports[i];
-    struct graph_value *v = &g->values[g->inputs[i]];
-    size_t count = 1;
-    struct tensor t = {.dtype = p->dtype, .rank = p->rank < 0 ? 0 : p->rank};
-    for (int k = 0; k < t.rank; k++) {
-        t.dim[k] = p->dim[k] > 0 ? (size_t)p->dim[k] : 1;
-        if (!size_mul(count, t.dim[k], &count) || count > MAX_WIDTH)
-            return fail_at(err, RNND_TOO_LARGE, v->name, "input \"%.80s\" is too large to be a constant", v->name);
-    }
-    if (!(t.data = mem_aligned(count * dtype_bytes(t.dtype) + 1))) return fail_memory(err, count);
-    for (size_t k = 0; k < count; k++) {
-        if (t.dtype == DTYPE_F32)
-            ((float *)t.data)[k] = (float)number;
-        else if (t.dtype == DTYPE_I64)
-            ((int64_t *)t.data)[k] = (int64_t)number;
-        else
-            ((bool *)t.data)[k] = number != 0;
-    }
-    v->is_constant = true;
-    v->constant = t;
-    v->dtype = t.dtype;
-    v->rank = t.rank;
-    for (int k = 0; k < t.rank; k++)
-        v->dim[k] = (int64_t)t.dim[k];
-    memmove(&g->inputs[i], &g->inputs[i + 1], (g->input_count - i - 1) * sizeof *g->inputs);
-    memmove(&g->input_ports[i], &g->input_ports[i + 1], (g->input_count - i - 1) * sizeof *g->input_ports);
-    g->input_count--;
-    return RNND_OK;
-}
-
-static rnnd_code configure_inputs(struct foreign *f, rnnd_error *err)
+static rnnd_code configure_inputs(const struct rnnd_model *m, struct graph *g, rnnd_error *err)
 {
     static const char *const known[] = {"name", "axes", "width", "value", NULL};
-    const struct json *list = json_get(f->m->config.json, "inputs");
-    struct graph *g = &f->graph;
+    const struct json *list = json_get(m->config.json, "inputs");
     if (!list) return RNND_OK;
     if (!json_is_array(list))
         return fail_at(err, RNND_MISMATCH, "inputs", "configuration: \"inputs\" must be a list, found %s",
@@ -121,59 +66,14 @@ static rnnd_code configure_inputs(struct foreign *f, rnnd_error *err)
         if (i == g->input_count)
             return fail_at(err, RNND_MISMATCH, "inputs", "configuration: the file has no input \"%.60s\"",
                            name ? name : "");
-        if (axes) code = read_axes(axes, &g->input_ports[i], name, err);
+        if (axes) code = graph_read_axes(axes, &g->input_ports[i], name, err);
         if (!code && json_get(j, "width")) code = fix_width(&o, &g->input_ports[i], name, err);
         if (!code && value) {
             if (!json_is_number(value))
                 return fail_at(err, RNND_MISMATCH, "inputs", "input \"%.60s\": \"value\" must be a number, found %s",
                                name, json_type_name(value));
-            code = bind(g, i, json_number(value), err);
+            code = foreign_bind(g, i, json_number(value), err);
         }
-        if (code) return code;
-    }
-    return RNND_OK;
-}
-
-/* A whole number that the graph only compares with a constant of its own (a sampling rate, say), if there is one. */
-static bool compared_with(const struct graph *g, int input, int64_t *number)
-{
-    bool found = false;
-    for (size_t i = 0; i < g->node_count; i++) {
-        const struct graph_node *n = &g->nodes[i];
-        for (int k = 0; k < n->input_count; k++) {
-            if (n->inputs[k] != input) continue;
-            const struct graph_value *other =
-                n->input_count == 2 && n->inputs[1 - k] >= 0 ? &g->values[n->inputs[1 - k]] : NULL;
-            if (strcmp(n->op->name, "Equal") != 0 || !other || !other->is_constant || other->dtype != DTYPE_I64 ||
-                tensor_count(&other->constant) != 1)
-                return false;
-            *number = *(const int64_t *)other->constant.data;
-            found = true;
-        }
-    }
-    return found;
-}
-
-static rnnd_code assume_numbers(struct foreign *f, rnnd_error *err)
-{
-    struct graph *g = &f->graph;
-    for (size_t i = 0; i < g->input_count; i++) {
-        const struct graph_port *p = &g->input_ports[i];
-        const char *name = g->values[g->inputs[i]].name;
-        int64_t number;
-        if (g->input_count < 2 || p->dtype != DTYPE_I64 || p->rank > 1 || (p->rank == 1 && p->dim[0] > 1) ||
-            !compared_with(g, g->inputs[i], &number))
-            continue;
-        char text[384];
-        snprintf(text, sizeof text, "input \"%.60s\" is always %lld, the number that the graph compares it with", name,
-                 (long long)number);
-        rnnd_code code = model_assume(f->m, text, err);
-        if (!code) {
-            snprintf(text, sizeof text, "{\"format\": 1,\n \"inputs\": [{\"name\": \"%.60s\", \"value\": %lld}]}\n",
-                     name, (long long)number);
-            code = model_side_file(f->m, text, err);
-        }
-        if (!code) code = bind(g, i--, (double)number, err);
         if (code) return code;
     }
     return RNND_OK;
@@ -181,17 +81,21 @@ static rnnd_code assume_numbers(struct foreign *f, rnnd_error *err)
 
 /* ---- names that can be read after a run ---- */
 
-static rnnd_code keep_outputs(struct foreign *f, rnnd_error *err)
+static rnnd_code check_ends(const struct graph *g, rnnd_error *err)
 {
-    if (f->graph.output_count > MAX_INPUTS || f->graph.input_count > MAX_INPUTS)
+    if (g->output_count > MAX_INPUTS || g->input_count > MAX_INPUTS)
         return fail(err, RNND_UNSUPPORTED, "the network has %zu inputs and %zu outputs, at most %d each are read",
-                    f->graph.input_count, f->graph.output_count, MAX_INPUTS);
-    if (!f->graph.output_count || !f->graph.input_count)
-        return fail(err, RNND_UNSUPPORTED, "the network has no %s", f->graph.input_count ? "output" : "input");
+                    g->input_count, g->output_count, MAX_INPUTS);
+    if (!g->output_count || !g->input_count)
+        return fail(err, RNND_UNSUPPORTED, "the network has no %s", g->input_count ? "output" : "input");
+    return RNND_OK;
+}
+
+static void keep_outputs(struct foreign *f)
+{
     for (size_t i = 0; i < f->graph.output_count; i++)
         f->outputs[f->output_count++] =
             (struct network_tap){.name = f->graph.values[f->graph.outputs[i]].name, .value = f->graph.outputs[i]};
-    return RNND_OK;
 }
 
 /* Outputs of the file first, then what the reader named; with the values and axes of the graph that was kept. */
@@ -321,7 +225,7 @@ static size_t fixed_steps(const struct graph *g, size_t known)
     return known;
 }
 
-static rnnd_code keep_graph(struct foreign *f, size_t file_bytes, rnnd_error *err)
+static rnnd_code keep_graph(struct foreign *f, rnnd_error *err)
 {
     struct rnnd_model *m = f->m;
     size_t n = f->graph.value_count, steps = m->network.window;
@@ -342,7 +246,7 @@ static rnnd_code keep_graph(struct foreign *f, size_t file_bytes, rnnd_error *er
     if (done) steps = fixed_steps(&m->graph, steps);
     graph_init(&f->graph, m->kernels);
     if (!code) code = graph_compile(&m->graph, err);
-    if (!code && !done) code = foreign_find_ends(m, &m->graph, f->found.batch_first, file_bytes, &steps, err);
+    if (!code && !done) code = foreign_find_ends(m, &m->graph, f->found.batch_first, &steps, err);
     if (!code) code = describe_ports(f, err);
     if (!code) code = choose_mode(f, steps, err);
     mem_free(map);
@@ -360,26 +264,33 @@ static rnnd_code simplify(struct rnnd_model *m, struct graph *g, size_t limit, r
     return code || !fused ? code : foreign_list_fused(m, g, fused, err);
 }
 
+rnnd_code foreign_lower(struct rnnd_model *m, struct checkpoint *ck, size_t file_bytes, struct graph *g,
+                        rnnd_error *err)
+{
+    bool own = ck->own && ck->format->lower;
+    g->tensors = true;
+    rnnd_code code = (own ? ck->format->lower : graph_read)(ck, m->config.json, g, &m->arena, &m->network, err);
+    if (!code) code = check_ends(g, err);
+    if (!code) code = configure_inputs(m, g, err);
+    if (code || !own) return code; /* a configuration means what it says: what was folded once stays as it is */
+    code = foreign_assume_numbers(m, g, err);
+    if (!code) code = simplify(m, g, ((size_t)16 << 20) + file_bytes, err);
+    for (size_t i = 0; i < m->network.tap_count && !code; i++)
+        if (m->network.taps[i].value >= 0) m->network.taps[i].value = graph_folded(g, m->network.taps[i].value);
+    return code;
+}
+
 rnnd_code foreign_build(struct rnnd_model *m, struct checkpoint *ck, size_t file_bytes, rnnd_error *err)
 {
     struct foreign f = {.m = m};
-    struct config *c = &m->config;
     graph_init(&f.graph, m->kernels);
-    f.graph.tensors = true;
-    rnnd_code code = ck->format->lower(ck, c->json, &f.graph, &m->arena, &m->network, err);
+    rnnd_code code = foreign_lower(m, ck, file_bytes, &f.graph, err);
+    if (!code) keep_outputs(&f); /* no more than there is room for: foreign_lower() has checked */
     f.known_inputs = m->network.input_count;
     memcpy(f.known, m->network.inputs, sizeof f.known);
-    if (!code) code = keep_outputs(&f, err);
-    if (!code) code = configure_inputs(&f, err);
-    if (!code) code = assume_numbers(&f, err);
-    if (!code) code = simplify(m, &f.graph, ((size_t)16 << 20) + file_bytes, err);
-    for (size_t i = 0; i < m->network.tap_count && !code; i++)
-        if (m->network.taps[i].value >= 0) m->network.taps[i].value = graph_folded(&f.graph, m->network.taps[i].value);
-    for (size_t i = 0; i < f.graph.output_count && !code; i++)
-        f.outputs[i].value = f.graph.outputs[i];
     if (!code) code = foreign_pair_states(m, &f.graph, err);
     checkpoint_rest(ck); /* what follows makes copies of the graph's constants */
-    if (!code) code = keep_graph(&f, file_bytes, err);
+    if (!code) code = keep_graph(&f, err);
     graph_free(&f.graph);
     return code;
 }

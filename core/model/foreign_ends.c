@@ -141,12 +141,11 @@ static const char *set_outputs(struct graph *g, const struct trial *a, const str
     return NULL;
 }
 
-rnnd_code foreign_find_ends(struct rnnd_model *m, struct graph *g, bool batch_first, size_t file_bytes, size_t *steps,
-                            rnnd_error *err)
+rnnd_code foreign_find_ends(struct rnnd_model *m, struct graph *g, bool batch_first, size_t *steps, rnnd_error *err)
 {
     static const size_t lengths[] = {16, 64, 256};
     struct trial *a = mem_alloc(2, sizeof *a), *b = a + 1;
-    size_t limit = ((size_t)24 << 20) + file_bytes;
+    size_t limit = ((size_t)24 << 20) + (size_t)g->parameters * sizeof(float);
     rnnd_error why;
     if (!a) return fail_memory(err, 2 * sizeof *a);
     for (size_t i = 0; i < g->input_count; i++)

@@ -4,11 +4,14 @@
 #include "core/base/error.h"
 #include "core/formats/options.h"
 #include "core/model/foreign.h"
+#include "core/ops/op.h"
+#include "core/ops/sequence_weights.h"
 
 struct ends { /* those not paired yet, by index in g->inputs and g->outputs */
     struct graph *g;
     int successor[MAX_INPUTS]; /* output index of the state at this input, -1 = none */
     bool taken[MAX_INPUTS];    /* output */
+    int budget;                /* nodes still looked at: files can share them over and over */
 };
 
 static int find_end(const struct graph *g, const int *ends, size_t count, const char *name)
@@ -66,14 +69,15 @@ static size_t candidates(const struct ends *e, size_t input, bool by_name, int *
     return count;
 }
 
-/* Names first, then shapes that leave no choice. The first input is what the network is for and the first output its
- * answer: without a relation of names these are no state. */
+/* Wiring and names first, then shapes that leave no choice. The first input is what the network is for and the first
+ * output its answer: without a relation of names these are no state. */
 static void pair_by_look(struct ends *e)
 {
     const struct graph *g = e->g;
     int only;
     for (size_t i = 0; i < g->input_count; i++)
-        if (g->output_count > 1 && g->input_count > 1 && candidates(e, i, true, &only) == 1 && (i || only)) {
+        if (e->successor[i] < 0 && g->output_count > 1 && g->input_count > 1 && candidates(e, i, true, &only) == 1 &&
+            (i || only)) {
             e->successor[i] = only;
             e->taken[only] = true;
         }
@@ -86,6 +90,73 @@ static void pair_by_look(struct ends *e)
         if (rivals) continue;
         e->successor[i] = only;
         e->taken[only] = true;
+    }
+}
+
+/* ---- by wiring: what a cell begins from, and what it ends with ---- */
+
+static const struct graph_node *maker(const struct graph *g, int value, int *output)
+{
+    for (size_t i = g->node_count; i-- > 0 && value >= 0;)
+        for (int k = 0; k < g->nodes[i].output_count; k++)
+            if (g->nodes[i].outputs[k] == value) return *output = k, &g->nodes[i];
+    return NULL;
+}
+
+/* Its first input, with other axes or a part of it. */
+static bool moves(const struct graph_node *n)
+{
+    static const char *const list[] = {"Identity", "Squeeze", "Unsqueeze", "Transpose", "Reshape",
+                                       "Slice",    "Split",   "Gather",    "Expand",    "Cast"};
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        if (strcmp(n->op->name, list[i]) == 0) return n->input_count > 0;
+    return false;
+}
+
+/* The graph's input that a value is, or is a part of; -1: it is something else. */
+static int input_behind(const struct graph *g, int value)
+{
+    int output;
+    for (int depth = 0; depth < 16 && value >= 0; depth++) {
+        for (size_t i = 0; i < g->input_count; i++)
+            if (g->inputs[i] == value) return (int)i;
+        const struct graph_node *n = maker(g, value, &output);
+        if (!n || !moves(n)) return -1;
+        value = n->inputs[0];
+    }
+    return -1;
+}
+
+/* The one input that the cells begin from whose last states a value is, or puts together; -1: there is none. */
+static int begins_from(struct ends *e, int value, int depth)
+{
+    const struct graph *g = e->g;
+    int output, found = -1;
+    const struct graph_node *n = maker(g, value, &output);
+    if (!n || depth == 16 || e->budget-- <= 0) return -1;
+    bool lstm = strcmp(n->op->name, "LSTM") == 0;
+    if (lstm || strcmp(n->op->name, "GRU") == 0 || strcmp(n->op->name, "RNN") == 0) {
+        int initial = output == 2 ? SEQ_C : SEQ_H;
+        return output > 0 && initial < n->input_count ? input_behind(g, n->inputs[initial]) : -1;
+    }
+    if (moves(n)) return begins_from(e, n->inputs[0], depth + 1);
+    for (int i = 0; i < n->input_count && strcmp(n->op->name, "Concat") == 0; i++) {
+        int one = begins_from(e, n->inputs[i], depth + 1);
+        if (one < 0 || (i > 0 && one != found)) return -1;
+        found = one;
+    }
+    return found;
+}
+
+/* The first output stays the answer, whatever it is. */
+static void pair_by_wiring(struct ends *e)
+{
+    const struct graph *g = e->g;
+    for (size_t o = 1; o < g->output_count && g->input_count > 1; o++) {
+        int i = begins_from(e, g->outputs[o], 0);
+        if (i < 0 || e->successor[i] >= 0 || !same_shape(&g->input_ports[i], &g->output_ports[o])) continue;
+        e->successor[i] = (int)o;
+        e->taken[o] = true;
     }
 }
 
@@ -166,7 +237,7 @@ static rnnd_code make_states(struct ends *e, rnnd_error *err)
 
 rnnd_code foreign_pair_states(struct rnnd_model *m, struct graph *g, rnnd_error *err)
 {
-    struct ends e = {.g = g};
+    struct ends e = {.g = g, .budget = 1024};
     const struct json *list = json_get(m->config.json, "states");
     for (size_t i = 0; i < MAX_INPUTS; i++)
         e.successor[i] = -1;
@@ -174,7 +245,7 @@ rnnd_code foreign_pair_states(struct rnnd_model *m, struct graph *g, rnnd_error 
     if (list)
         code = pair_by_config(&e, list, err);
     else
-        pair_by_look(&e);
+        pair_by_wiring(&e), pair_by_look(&e);
     if (!code) code = make_states(&e, err);
     if (!code && (g->input_count == 0 || g->output_count == 0))
         code = fail_at(err, RNND_MISMATCH, "states",

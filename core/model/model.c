@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/formats/format.h"
+#include "core/formats/graph_read.h"
 #include "core/formats/json.h"
 #include "core/formats/propose.h"
 #include "core/formats/torch.h"
@@ -194,7 +195,7 @@ static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct c
     rnnd_code code = format_read(from->data, from->bytes, from->path, ck, err);
     if (!code) code = find_config(m, from, ck, err);
     if (!code && m->config.texts.vocabulary_file) code = read_vocabulary(m, from->path, err);
-    if (!code && ck->own && ck->format->lower)
+    if (!code && ((ck->own && ck->format->lower) || graph_in_config(m->config.json)))
         code = foreign_build(m, ck, from->bytes, err);
     else if (!code)
         code = stack_build(m->config.json, ck, &m->graph, &m->arena, &m->network, err);
@@ -297,8 +298,7 @@ static rnnd_code read_open(int fd, size_t limit, uint8_t **out, size_t *bytes, r
     return RNND_OK;
 }
 
-/* A model's bytes as the system pages them in: weights are copied once, into the form the kernels read. */
-static rnnd_code map_file(const char *path, uint8_t **out, size_t *bytes, rnnd_error *err)
+rnnd_code model_map_file(const char *path, uint8_t **out, size_t *bytes, rnnd_error *err)
 {
     struct stat st;
     rnnd_code code = RNND_OK;
@@ -372,7 +372,7 @@ rnnd_code model_open_file(const char *path, const rnnd_options *options, const s
     struct origin from = {.options = options};
     *out = NULL;
     rnnd_code code = name_parts(path, &stem, &side, err);
-    if (!code) code = map_file(path, &data, &from.bytes, err);
+    if (!code) code = model_map_file(path, &data, &from.bytes, err);
     if (!code) {
         rnnd_error side_error;
         code = read_file(side, JSON_MAX_BYTES, &side_text, &from.side_bytes, &side_error);

@@ -1,11 +1,14 @@
-/* save.h -- writes tensors and a configuration as a native file. */
+/* save.h -- writes what a file of any format was read into as a native file. */
 #ifndef RNND_SAVE_H
 #define RNND_SAVE_H
 
 #include "core/formats/checkpoint.h"
 
-/* Every tensor as float32, the configuration inside; whole or not at all. The file opens as the same model that the
- * checkpoint makes with this configuration. */
-rnnd_code save_native(const char *path, struct checkpoint *ck, const char *config, rnnd_error *err);
+/* `ck` was read from the file `in` of file_bytes, `config` is the whole configuration of the model that it makes. The
+ * new file opens as the same network, to the bit: the tensors that it is made of, as they are stored, or, where the
+ * file has an architecture of its own, its graph in the configuration and the constants of that. A vocabulary beside
+ * `in` goes into the configuration. Whole or not at all. */
+rnnd_code save_native(const char *out, const char *in, struct checkpoint *ck, size_t file_bytes, const char *config,
+                      rnnd_error *err);
 
 #endif

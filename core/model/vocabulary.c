@@ -235,3 +235,23 @@ rnnd_code vocabulary_load(const char *model_path, struct arena *arena, struct te
     if (code) fail_in(err, name);
     return code;
 }
+
+rnnd_code vocabulary_text(const char *model_path, const char *name, char **out, rnnd_error *err)
+{
+    struct json *j = NULL;
+    size_t bytes = 0;
+    rnnd_code code = read_beside(model_path, name, out, &bytes, err);
+    if (!code) code = json_parse(*out, bytes, "the vocabulary", &j, err);
+    if (!code && json_is_string(j)) { /* in a configuration a string is the name of a file */
+        char *inner = mem_copy_string(json_string(j));
+        mem_free(*out);
+        *out = inner;
+        if (!inner) code = fail_memory(err, bytes);
+    }
+    json_free(j);
+    if (!code) return RNND_OK;
+    mem_free(*out);
+    *out = NULL;
+    fail_in(err, name);
+    return code;
+}

@@ -15,6 +15,8 @@ rnnd_code vocabulary_read(const struct json *j, struct arena *arena, struct text
 /* The same from the file out->vocabulary_file in the folder of the model at `model_path` (NULL: there is none): a plain
  * name, an ordinary file. Errors name it. */
 rnnd_code vocabulary_load(const char *model_path, struct arena *arena, struct text_config *out, rnnd_error *err);
+/* The JSON text of a file that has been loaded so, to stand in a configuration in its place; mem_free(*out). */
+rnnd_code vocabulary_text(const char *model_path, const char *name, char **out, rnnd_error *err);
 
 /* vocabulary_bpe.c: of a tokenizer.json. */
 rnnd_code vocabulary_read_bpe(const struct json *j, struct arena *arena, struct text_config *out, rnnd_error *err);

@@ -10,6 +10,7 @@ static const struct op *const ops[] = {
     &op_lstm,        &op_gru,        &op_rnn,         &op_embedding, &op_dense,    &op_activation, &op_softmax,
     &op_log_softmax, &op_layer_norm, &op_scale_shift, &op_add,       &op_sub,      &op_mul,        &op_concat,
     &op_slice,       &op_last,       &op_as_step,     &op_reverse,   &op_identity, &op_attend,
+    &op_differs,     &op_masked,
 };
 
 const struct op *op_find(const char *name)

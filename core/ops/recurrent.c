@@ -6,7 +6,7 @@
 #include "core/ops/ops.h"
 #include "core/ops/steps.h"
 
-enum { IN_X, IN_H, IN_C, IN_W_IH, IN_W_HH, IN_B_IH, IN_B_HH, IN_W_HR, IN_PEEPHOLE };
+enum { IN_X, IN_H, IN_C, IN_W_IH, IN_W_HH, IN_B_IH, IN_B_HH, IN_W_HR, IN_PEEPHOLE, IN_MASK };
 enum { OUT_Y, OUT_H, OUT_C };
 
 struct recurrent {
@@ -38,6 +38,11 @@ static rnnd_code find_sizes(const struct graph *g, const struct graph_node *n, s
     s->hidden = (size_t)w->dim[0] / gates;
     s->projection = n->input_count > IN_W_HR && n->inputs[IN_W_HR] >= 0 ? (size_t)w->dim[1] : 0;
     return RNND_OK;
+}
+
+static bool has(const struct graph_node *n, int input)
+{
+    return input < n->input_count && n->inputs[input] >= 0;
 }
 
 /* The cell's description with all shapes verified. */
@@ -85,6 +90,9 @@ static rnnd_code check(struct graph *g, struct graph_node *n, rnnd_error *err)
     if (n->inputs[IN_X] < 0 || n->inputs[IN_W_IH] < 0 || n->inputs[IN_W_HH] < 0)
         return fail_at(err, RNND_MISMATCH, n->name, "layer \"%.80s\": %s needs an input, weight_ih and weight_hh",
                        n->name, n->op->name);
+    for (int i = IN_W_HR; i <= IN_PEEPHOLE && n->op != &op_lstm; i++)
+        if (has(n, i))
+            return fail_at(err, RNND_MISMATCH, n->name, "layer \"%.80s\": %s has no input %d", n->name, n->op->name, i);
     rnnd_code code = describe(g, n, &s, err);
     if (code) return code;
     size_t recurrent = s.projection ? s.projection : s.hidden;
@@ -96,6 +104,11 @@ static rnnd_code check(struct graph *g, struct graph_node *n, rnnd_error *err)
         if (n->inputs[i] >= 0 && op_width(g, n, i) != (int64_t)widths[i])
             return fail_at(err, RNND_MISMATCH, n->name, "layer \"%.80s\": wanted a state of width %zu, found %lld",
                            n->name, widths[i], (long long)op_width(g, n, i));
+    const struct graph_value *mask = has(n, IN_MASK) ? &g->values[n->inputs[IN_MASK]] : NULL;
+    if (mask && (mask->is_constant || mask->rank != 3 || mask->dim[2] != 1 ||
+                 mask->dim[0] != g->values[n->inputs[IN_X]].dim[0]))
+        return fail_at(err, RNND_MISMATCH, n->name, "layer \"%.80s\": wanted a mask of one number a step of its input",
+                       n->name);
     graph_shape(g, n->outputs[OUT_Y], 3, (const int64_t[]){g->values[n->inputs[IN_X]].dim[0], -1, (int64_t)recurrent});
     if (n->output_count > OUT_H) graph_shape(g, n->outputs[OUT_H], 2, (const int64_t[]){-1, (int64_t)recurrent});
     if (n->output_count > OUT_C && s.kind == CELL_LSTM)
@@ -157,6 +170,28 @@ static void set_states(struct run_context *rc, const struct graph_node *n, struc
     }
 }
 
+/* [T][B][1] -> [B][T] */
+static rnnd_code take_mask(struct run_context *rc, const struct graph_node *n, struct steps *s, rnnd_error *err)
+{
+    if (!has(n, IN_MASK)) return RNND_OK;
+    uint8_t *mask = rc->scratch(rc, s->T * s->B);
+    if (!mask) return fail_memory(err, s->T * s->B);
+    s->mask = mask;
+    s->holds = true;
+    if (rc->planning) return RNND_OK;
+    const float *given = rc->values[n->inputs[IN_MASK]].data;
+    for (size_t t = 0; t < s->T; t++)
+        for (size_t b = 0; b < s->B; b++)
+            mask[b * s->T + t] = given[t * s->B + b] != 0;
+    return RNND_OK;
+}
+
+/* A state's own row may be where it lies already: masked steps leave it there. */
+static void keep(float *to, const float *from, size_t width)
+{
+    if (to != from) memcpy(to, from, width * sizeof *to);
+}
+
 static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_error *err)
 {
     const struct recurrent *r = n->prepared;
@@ -167,16 +202,26 @@ static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_er
     if (!code && r->h_read) code = rc->output(rc, n, OUT_H, DTYPE_F32, 2, (const size_t[]){B, H}, err);
     if (!code && r->c_read) code = rc->output(rc, n, OUT_C, DTYPE_F32, 2, (const size_t[]){B, cell->c_width}, err);
     if (code) return code;
-    struct steps s = {.cell = cell, .T = T, .B = B, .x = x->data, .x_t = B * cell->inputs, .x_b = cell->inputs,
-                      .y = rc->values[n->outputs[OUT_Y]].data, .y_t = B * H, .y_b = H, .reverse = r->reverse};
-    code = steps_start(&s, rc, err);
+    struct steps s = {.cell = cell,
+                      .T = T,
+                      .B = B,
+                      .x = x->data,
+                      .x_t = B * cell->inputs,
+                      .x_b = cell->inputs,
+                      .y = rc->values[n->outputs[OUT_Y]].data,
+                      .y_t = B * H,
+                      .y_b = H,
+                      .reverse = r->reverse};
+    code = take_mask(rc, n, &s, err);
+    if (!code) code = steps_start(&s, rc, err);
     float *c_own = code ? NULL : rc->scratch(rc, B * cell->c_width * sizeof(float));
     if (!code && !c_own) code = fail_memory(err, B * cell->c_width * sizeof(float));
     if (code || rc->planning) return code;
     set_states(rc, n, &s, c_own);
     steps_run(&s);
     for (size_t b = 0; b < B; b++) {
-        if (r->h_state >= 0) memcpy(rc->state_out[b] + rc->state_offset[r->h_state], s.h[b], H * sizeof(float));
+        if (r->h_state >= 0) keep(rc->state_out[b] + rc->state_offset[r->h_state], s.h[b], H);
+        if (r->c_state >= 0) keep(rc->state_out[b] + rc->state_offset[r->c_state], s.c[b], cell->c_width);
         if (r->h_read) memcpy((float *)rc->values[n->outputs[OUT_H]].data + b * H, s.h[b], H * sizeof(float));
         if (r->c_read)
             memcpy((float *)rc->values[n->outputs[OUT_C]].data + b * cell->c_width, s.c[b],
@@ -190,6 +235,6 @@ static const char *const lstm_attributes[] = {
 static const char *const gru_attributes[] = {"reverse", "gate", "cell", "reset_before", "z_takes_new", "clip", NULL};
 static const char *const rnn_attributes[] = {"reverse", "cell", "clip", NULL};
 
-const struct op op_lstm = {"lstm", 5, 9, 3, lstm_attributes, true, true, check, prepare, release, run};
-const struct op op_gru = {"gru", 5, 7, 2, gru_attributes, true, true, check, prepare, release, run};
-const struct op op_rnn = {"rnn", 5, 7, 2, rnn_attributes, true, true, check, prepare, release, run};
+const struct op op_lstm = {"lstm", 5, 10, 3, lstm_attributes, true, true, check, prepare, release, run};
+const struct op op_gru = {"gru", 5, 10, 2, gru_attributes, true, true, check, prepare, release, run};
+const struct op op_rnn = {"rnn", 5, 10, 2, rnn_attributes, true, true, check, prepare, release, run};

@@ -206,6 +206,15 @@ static rnnd_code read_options(const struct graph_node *n, struct sequence_node *
     return RNND_OK;
 }
 
+/* A list of another kind would be read as none. */
+static rnnd_code check_floats(const struct graph_node *n, const char *name, rnnd_error *err)
+{
+    const struct attr *a = graph_find_attr(n, name);
+    if (!a || a->kind == ATTR_FLOATS || (a->kind == ATTR_INTS && a->count == 0)) return RNND_OK;
+    return fail_at(err, RNND_MISMATCH, name, "node \"%.80s\" (%s): \"%s\" must be a list of floats", n->name,
+                   n->op->name, name);
+}
+
 static rnnd_code read_lists(const struct graph_node *n, const struct sequence_node *s, struct act_lists *l,
                             rnnd_error *err)
 {
@@ -214,6 +223,9 @@ static rnnd_code read_lists(const struct graph_node *n, const struct sequence_no
     l->alpha = op_attr_floats(n, "activation_alpha", &l->alphas);
     l->beta = op_attr_floats(n, "activation_beta", &l->betas);
     if (l->count == 0) l->names = NULL;
+    rnnd_code code = check_floats(n, "activation_alpha", err);
+    if (!code) code = check_floats(n, "activation_beta", err);
+    if (code) return code;
     if (!l->names || l->count == wanted) return RNND_OK;
     return fail_at(err, RNND_MISMATCH, "activations", "node \"%.80s\" (%s): wanted %zu activations, found %zu", n->name,
                    n->op->name, wanted, l->count);

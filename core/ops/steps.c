@@ -78,6 +78,10 @@ static void stand_still(const struct steps *s, size_t b, size_t i)
     size_t bytes = s->cell->recurrent * sizeof(float);
     if (!s->y) return;
     bool again = i > 0 && i < length_of(s, b);
+    if (s->holds) {
+        memcpy(y_row(s, b, time_of(s, b, i)), s->h[b], bytes);
+        return;
+    }
     memcpy(y_row(s, b, time_of(s, b, i)), again ? y_row(s, b, time_of(s, b, i - 1)) : s->zeros, bytes);
 }
 

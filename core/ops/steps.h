@@ -18,6 +18,7 @@ struct steps {
     const int64_t *lens;  /* [B], 0 .. T: steps of each sequence, later y are zeros; NULL = T */
     const uint8_t *mask;  /* [B][T]: where it is 0 the state stands still and y is the last one again (zeros before the
                            * first); NULL = none */
+    bool holds;           /* masked y are h as it stands, before the first step too, so that it is known step by step */
     /* from steps_start(); the caller sets h, c to the first states and c_next to where c may be kept. Afterwards h, c
      * are the last states. Nothing reads c of a cell without one. */
     const float **h, **c; /* [B] */

@@ -6,12 +6,13 @@
  * the seed, and the path's number as the stream) and is fed the draw. All paths take a step before any takes the next,
  * so they share batches; the answer does not depend on how the work was sliced.
  *
- * A model that answers some of its channels alone cannot be fed its own answers: what it does not answer in one go is
- * refused. */
+ * A model that answers some of its channels alone is fed its answers with what the caller knows of the others' future;
+ * where that does not reach, it is refused. */
 #include "core/base/error.h"
 #include "core/base/mem.h"
 #include "core/base/rng.h"
 #include "core/model/assume.h"
+#include "core/tasks/scaler.h"
 #include "core/tasks/series.h"
 
 #include <math.h>
@@ -33,26 +34,50 @@ struct rnnd_forecast {
     struct rng *generators;      /* [samples] */
     float *paths;                /* [samples][horizon][targets] */
     float *draws;                /* [samples][C] the newest of them, to be fed */
+    float *future;               /* [known][C] the caller's */
+    size_t known;
     struct rnnd_step_row *rows;  /* [samples] */
     size_t step, path;           /* the next draw */
 };
 
 /* ---- opening -------------------------------------------------------------------------------------------------- */
 
-/* Only what answers every channel can be fed its own answers. */
-static rnnd_code check_reach(const struct rnnd_model *m, const rnnd_forecast_params *params, rnnd_error *err)
+/* Rows that the model is fed after the history. */
+static size_t rows_ahead(const struct series_plan *p, const rnnd_forecast_params *params)
+{
+    size_t beyond = (params->horizon - 1) / p->horizon * p->horizon; /* whole blocks of medians */
+    return params->samples && params->horizon - 1 > beyond ? params->horizon - 1 : beyond;
+}
+
+static bool is_target(const struct series_plan *p, size_t c)
+{
+    for (size_t k = 0; k < p->targets; k++)
+        if (p->target[k] == c)
+            return true;
+    return false;
+}
+
+/* Rows ahead need every channel: answered by the model, or known. */
+static rnnd_code check_future(const struct rnnd_model *m, const rnnd_forecast_params *params, rnnd_error *err)
 {
     const struct series_plan *p = series_plan(m);
-    if (p->targets == p->channels)
-        return RNND_OK;
-    if (params->horizon > p->horizon)
-        return fail_at(err, RNND_UNSUPPORTED, "horizon", "model '%s' answers %zu of its %zu channels, so what the "
-                       "others will be is not known and it reaches %zu step%s ahead, asked for are %zu", m->info.name,
-                       p->targets, p->channels, p->horizon, p->horizon == 1 ? "" : "s", params->horizon);
-    if (params->samples && params->horizon > 1)
-        return fail_at(err, RNND_UNSUPPORTED, "samples", "model '%s' answers %zu of its %zu channels, so what the "
-                       "others will be is not known and sample paths have one step, asked for are %zu", m->info.name,
-                       p->targets, p->channels, params->horizon);
+    const struct series_config *s = &m->config.series;
+    size_t needed = p->targets < p->channels ? rows_ahead(p, params) : 0;
+    if (params->future_steps < needed)
+        return fail_at(err, RNND_MISMATCH, "future", "model '%s' answers %zu of its %zu channels, %zu step%s ahead: "
+                       "for a horizon of %zu%s the others' next %zu values are needed as \"future\", given are %zu",
+                       m->info.name, p->targets, p->channels, p->horizon, p->horizon == 1 ? "" : "s", params->horizon,
+                       params->samples ? " with sample paths" : "", needed, params->future_steps);
+    for (size_t t = 0; t < params->future_steps; t++)
+        for (size_t c = 0; c < p->channels; c++) {
+            float v = params->future[t * p->channels + c], scaled;
+            if (isnan(v) && t < needed && !is_target(p, c))
+                return fail_at(err, RNND_MISMATCH, "future", "the future of channel '%s' lacks step %zu of %zu",
+                               s->channels[c].name, t + 1, needed);
+            rnnd_code code = isnan(v) ? RNND_OK : scaler_forward(&s->channels[c], v, &scaled, err);
+            if (code)
+                return code;
+        }
     return RNND_OK;
 }
 
@@ -63,7 +88,7 @@ static rnnd_code check_params(const struct rnnd_model *m, const rnnd_forecast_pa
                        m->info.name);
     if (params->horizon == 0)
         return fail_at(err, RNND_INVALID, "horizon", "the horizon must be at least 1, found 0");
-    rnnd_code code = check_reach(m, params, err);
+    rnnd_code code = check_future(m, params, err);
     if (code)
         return code;
     for (size_t k = 0; k < params->quantile_count; k++) {
@@ -114,7 +139,19 @@ static rnnd_code take_memory(struct rnnd_forecast *f, const rnnd_forecast_params
              (f->generators = mem_alloc(params->samples, sizeof *f->generators)) &&
              (f->draws = mem_alloc(params->samples, f->channels * sizeof(float))) &&
              (f->rows = mem_alloc(params->samples, sizeof *f->rows));
+    f->known = params->future_steps;
+    ok = ok && (!f->known || (f->future = mem_alloc(f->known, f->channels * sizeof(float))));
+    if (ok && f->known)
+        memcpy(f->future, params->future, f->known * f->channels * sizeof(float));
     return ok ? RNND_OK : fail_memory(err, (row + all + paths) * sizeof(float) + states);
+}
+
+/* What is known of a step ahead, in place of the model's own answers. */
+static void put_known(const struct rnnd_forecast *f, size_t ahead, float *row)
+{
+    for (size_t c = 0; ahead < f->known && c < f->channels; c++)
+        if (!isnan(f->future[ahead * f->channels + c]))
+            row[c] = f->future[ahead * f->channels + c];
 }
 
 /* Answers the steps that the fork's head row tells of, and keeps their medians to feed. */
@@ -124,7 +161,7 @@ static void answer_block(struct rnnd_forecast *f)
     const void *ts = model_task_state(m, f->fork);
     const struct series_plan *p = series_plan(m);
     size_t trained = p->horizon, C = f->channels, T = f->targets;
-    for (size_t j = 1; j <= trained && f->answered < f->horizon; j++, f->answered++)
+    for (size_t j = 1; j <= trained && f->answered < f->horizon; j++, f->answered++) {
         for (size_t i = 0; i < T; i++) {
             double values[MAX_LEVELS];
             series_levels(m, ts, j, i, values);
@@ -133,6 +170,8 @@ static void answer_block(struct rnnd_forecast *f)
             for (size_t k = 0; k < f->quantile_count; k++)
                 f->quantiles[(k * f->horizon + f->answered) * T + i] = (float)series_at(m, i, values, f->scores[k]);
         }
+        put_known(f, f->answered, f->medians + (j - 1) * C);
+    }
     f->fed = 0;
 }
 
@@ -186,6 +225,7 @@ void rnnd_forecast_close(struct rnnd_forecast *f)
     mem_free(f->generators);
     mem_free(f->paths);
     mem_free(f->draws);
+    mem_free(f->future);
     mem_free(f->rows);
     mem_free(f);
 }
@@ -226,6 +266,7 @@ static void draw(struct rnnd_forecast *f, size_t path)
         out[k] = (float)series_at(m, k, values, fixed_normal_quantile(u > 0x1p-53 ? u : 0x1p-53));
         fed[series_plan(m)->target[k]] = out[k];
     }
+    put_known(f, f->step, fed);
 }
 
 /* Draws and steps the next paths, at most n of them and of one time step; *used = how many there were. */

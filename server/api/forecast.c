@@ -23,6 +23,7 @@ static void request_free(struct forecast_request *q)
         free(item->state);
     }
     free(q->items);
+    free(q->future);
     json_free(q->doc);
     free(q);
 }
@@ -94,8 +95,9 @@ static void begin_forecast(struct forecast_item *item)
     struct forecast_request *q = item->request;
     rnnd_error err = {0};
     /* without "seed" the paths follow from the history: the same request, the same paths */
-    rnnd_forecast_params p = {q->horizon, q->quantiles, q->quantile_count, q->samples,
-                              q->has_seed ? q->seed : rnnd_state_digest(q->model->handle, item->state)};
+    rnnd_forecast_params p = {.horizon = q->horizon, .quantiles = q->quantiles, .quantile_count = q->quantile_count,
+                              .samples = q->samples, .future = item->future, .future_steps = item->future_steps};
+    p.seed = q->has_seed ? q->seed : rnnd_state_digest(q->model->handle, item->state);
 
     if (rnnd_forecast_open(q->model->handle, item->state, &p, &item->forecast, &err) != RNND_OK) {
         item_end(item, &err);
@@ -263,6 +265,7 @@ static bool read_request(struct forecast_request *q)
                                         "series is missing, and no session is named");
         return false;
     }
+    if (!csv && !forecast_read_future(q, json_get(body, "future"))) return false;
     if (*q->session_id && q->item_count != 1) {
         http_error(q->http, 400, "invalid_value", "series", "a session goes on with one series, found %zu",
                    q->item_count);

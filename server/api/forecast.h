@@ -19,6 +19,8 @@ struct forecast_item { /* one series */
     const float *rows;           /* [steps][channels], NaN = missing; in the document, or owned */
     float *owned;
     size_t steps, at;
+    const float *future;         /* [future_steps][channels] known of the steps ahead, NaN = not; or NULL */
+    size_t future_steps;
     bool has_time;
     int64_t next_time;           /* of the first step ahead */
     struct time_format format;
@@ -42,6 +44,7 @@ struct forecast_request {
     uint64_t seed;
     float quantiles[QUANTILES_LIMIT]; /* ascending */
     size_t quantile_count;
+    float *future;               /* owned, where it was given by name: of all series */
     struct forecast_item *items;
     size_t item_count, pending;
     size_t placed_steps;         /* of all series so far, with the gaps that their timestamps show */
@@ -64,6 +67,8 @@ bool forecast_read_csv(struct forecast_request *q);
 bool forecast_read_options(struct forecast_request *q, const struct json *body);
 /* 413 where series, horizon and paths together are too much. */
 bool forecast_check_size(struct forecast_request *q);
+/* forecast_future.c: "future", once the series are there. False after answering the error. */
+bool forecast_read_future(struct forecast_request *q, const struct json *future);
 /* forecast_items.c: what the readers share. */
 /* Makes n empty series. */
 bool forecast_make_items(struct forecast_request *q, size_t n);

@@ -116,6 +116,19 @@ cmp -s "$tmp/accepted.csv" "$tmp/native.csv"
 check "the native file answers the same" $?
 refused "convert does not write over a file" 1 "there already" convert "$tmp/last.pt" "$tmp/last.safetensors"
 refused "a name of another kind" 2 ".safetensors" convert "$tmp/last.pt" "$tmp/last.h5"
+# graphs of files with an architecture of their own
+told() { "$rnnd" inspect "$1" | sed '/^model\|^format\|^digest/d'; }
+for model in keras/text.h5 keras/stacked.keras onnx_files/torch_lstm.onnx; do
+    "$rnnd" convert tests/vectors/$model "$tmp/graph.safetensors" --force >/dev/null &&
+        [ -n "$(told "$tmp/graph.safetensors")" ] &&
+        [ "$(told tests/vectors/$model)" = "$(told "$tmp/graph.safetensors")" ]
+    check "convert: what inspect says of $model" $?
+done
+"$rnnd" convert $cases/table/step.onnx "$tmp/step.safetensors" >/dev/null &&
+    "$rnnd" run "$tmp/step.safetensors" -i "$tmp/one.npy" -o "y=$tmp/one.native.csv" -o "stateN=$tmp/state.native.npy" &&
+    cmp "$tmp/one.csv" "$tmp/one.native.csv" && cmp "$tmp/state.npy" "$tmp/state.native.npy"
+check "convert: a network of one step, its state out" $?
+refused "a folder that is not there" 1 "nowhere" convert $cases/table/step.onnx "$tmp/nowhere/x.safetensors"
 head -c 100 $cases/table/last.pt >"$tmp/cut.pt"
 refused "a damaged model" 3 "cut.pt" inspect "$tmp/cut.pt"
 "$rnnd" verify "$tmp/last.pt" --input "$tmp/p.csv" --expect "$tmp/native.csv" >"$tmp/out" && grep -qx ok "$tmp/out"
@@ -184,6 +197,14 @@ assert abs(float(got) - (mean + std * y)) < 1e-4, (got, mean + std * y)
 EOF
 check "its answer is that network's, in the units of the column" $?
 refused "and no further than it answers" 1 "1 of its 3 channels" forecast "$tmp/three.csv" --model "$tmp/three.json" -n 2
+printf 'date,c,a\n2024-01-10,1.25,10\n' >"$tmp/ahead.csv"
+"$rnnd" forecast "$tmp/three.csv" --model "$tmp/three.json" -n 2 --future "$tmp/ahead.csv" >"$tmp/f2.csv" 2>"$tmp/err"
+check "unless the others' future is told" $?
+b=$(tail -1 "$tmp/f.csv" | cut -d, -f3)
+(cat "$tmp/three.csv"; echo "2024-01-10,10,$b,1.25") | "$rnnd" forecast - --model "$tmp/three.json" >"$tmp/f3.csv" 2>"$tmp/err"
+[ "$(sed -n 2p "$tmp/f2.csv")" = "$(sed -n 2p "$tmp/f.csv")" ] && [ "$(sed -n 3p "$tmp/f2.csv" | cut -d, -f3)" = "$(sed -n 2p "$tmp/f3.csv" | cut -d, -f3)" ]
+check "its second step is the first behind its own answer" $?
+refused "a future of nothing it knows" 1 "no column named" forecast "$tmp/three.csv" --model "$tmp/three.json" --future "$tmp/sales.csv"
 
 # ---- generate ---------------------------------------------------------------------------------------------------------
 "$rnnd" generate $models/text.safetensors -p 'ab' -n 40 -s 5 >"$tmp/one"

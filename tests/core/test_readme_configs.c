@@ -46,6 +46,7 @@ static void add_tensor(struct example *e, char *line)
     assert_non_null(shape);
     *shape = 0;
     item->name = strdup(line);
+    item->stored = STORED_F32;
     for (char *p = shape + 2; *p && *p != ']'; item->rank++) {
         item->dim[item->rank] = strtoul(p, &p, 10);
         n *= item->dim[item->rank];

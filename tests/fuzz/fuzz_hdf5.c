@@ -9,12 +9,12 @@
 
 #include "core/base/mem.h"
 #include "core/formats/hdf5.h"
+#include "tests/fuzz/bound.h"
 
-static const char *const attributes[] = {"model_config", "layer_names", "weight_names", "one",       "fixed", "empty",
-                                         "names",        "more",        "number",       "long",      "none",  "huge",
+static const char *const attributes[] = {"model_config", "layer_names", "weight_names", "one",      "fixed", "empty",
+                                         "names",        "more",        "number",       "long",     "none",  "huge",
                                          "attribute 3",  "backend",     "of a dataset", "not there"};
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 static volatile uint8_t seen; /* so that all bytes are read */
 
 /* False once anything was refused: then the file is. As deep as the reader follows paths. */
@@ -50,7 +50,7 @@ static bool walk(struct h5 *f, const char *path, size_t length)
     return true;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+void fuzz_one(const uint8_t *data, size_t bytes)
 {
     struct arena arena;
     struct h5 *f;
@@ -59,5 +59,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     if (h5_open(data, bytes, &arena, &f, &err) == RNND_OK) walk(f, "", 0);
     if (arena.used > ((size_t)64 << 20) + 4 * bytes) abort();
     arena_free(&arena);
-    return 0;
 }

@@ -8,8 +8,7 @@
 
 #include "core/formats/keras.h"
 #include "core/graph/fold.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+#include "tests/fuzz/bound.h"
 
 /* What is told of the network is there: names, a port for each end, values of the graph. */
 static void check_network(const struct graph *g, const struct network *net)
@@ -25,7 +24,7 @@ static void check_network(const struct graph *g, const struct network *net)
         if (!net->layers[i].name || !net->layers[i].type || !net->layers[i].detail) abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+void fuzz_one(const uint8_t *data, size_t bytes)
 {
     bool h5 = keras_h5_probe(data, bytes);
     struct checkpoint ck;
@@ -33,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     struct arena arena;
     struct network net = {0};
     rnnd_error err = {0};
-    if (!h5 && !keras_zip_probe(data, bytes)) return 0;
+    if (!h5 && !keras_zip_probe(data, bytes)) return;
     checkpoint_init(&ck);
     graph_init(&g, kernels_pick(NULL));
     arena_init(&arena, (size_t)64 << 20);
@@ -48,5 +47,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     graph_free(&g);
     arena_free(&arena);
     checkpoint_free(&ck);
-    return 0;
 }

@@ -9,8 +9,7 @@
 #include "core/formats/onnx.h"
 #include "core/graph/fold.h"
 #include "core/graph/fuse.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+#include "tests/fuzz/bound.h"
 
 /* What a value is now is another value, a constant or made by a node; or it is gone. */
 static void check_values(const struct graph *g, const struct network *net)
@@ -23,7 +22,7 @@ static void check_values(const struct graph *g, const struct network *net)
         if (graph_folded(g, g->outputs[i]) != g->outputs[i]) abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+void fuzz_one(const uint8_t *data, size_t bytes)
 {
     struct checkpoint ck;
     struct graph g;
@@ -47,5 +46,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     graph_free(&g);
     arena_free(&arena);
     checkpoint_free(&ck);
-    return 0;
 }

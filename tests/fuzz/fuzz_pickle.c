@@ -7,10 +7,10 @@
 
 #include "core/base/mem.h"
 #include "core/formats/pickle.h"
+#include "tests/fuzz/bound.h"
 
 #define LIMIT ((size_t)4 << 20)
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 static volatile size_t seen; /* so that all is read */
 
 static void look(const struct pickle_value *v, int depth, size_t *left)
@@ -45,7 +45,7 @@ static void look(const struct pickle_value *v, int depth, size_t *left)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+void fuzz_one(const uint8_t *data, size_t bytes)
 {
     struct bytes in = bytes_of(data, bytes);
     rnnd_code code = RNND_OK;
@@ -63,5 +63,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         if (!code && count != p.persistent_count) abort();
         arena_free(&arena);
     }
-    return 0;
 }

@@ -8,10 +8,9 @@
 
 #include "core/formats/rtjson.h"
 #include "core/rnnd.h"
+#include "tests/fuzz/bound.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+void fuzz_one(const uint8_t *data, size_t bytes)
 {
     rnnd_options options = {.kernel_row = "baseline"};
     rnnd_workspace *ws = NULL;
@@ -23,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
             if (arrays.list[i].count == 0 || !(arrays.floats[arrays.list[i].at] <= FLT_MAX)) abort();
         json_arrays_free(&arrays);
     }
-    if (rnnd_model_open_memory(data, bytes, "m", &options, &m, &err)) return 0;
+    if (rnnd_model_open_memory(data, bytes, "m", &options, &m, &err)) return;
     const rnnd_info *info = rnnd_model_info(m);
     if (!info->unconfirmed && info->input_width < 64 && info->weight_bytes < 1 << 20 && info->state_bytes < 1 << 20 &&
         rnnd_workspace_open(m, 1, &ws, &err) == RNND_OK) {
@@ -38,5 +37,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     }
     rnnd_workspace_close(ws);
     rnnd_model_close(m);
-    return 0;
 }

@@ -7,10 +7,9 @@
 
 #include "core/formats/checkpoint.h"
 #include "core/formats/safetensors.h"
+#include "tests/fuzz/bound.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+void fuzz_one(const uint8_t *data, size_t bytes)
 {
     struct checkpoint ck;
     rnnd_error err = {0};
@@ -22,5 +21,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
             if (checkpoint_floats(&ck.tensors[i], &p, &err)) abort();
         }
     checkpoint_free(&ck);
-    return 0;
 }

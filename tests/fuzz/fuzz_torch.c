@@ -9,8 +9,8 @@
 #include "core/formats/json.h"
 #include "core/formats/propose.h"
 #include "core/formats/torch.h"
+#include "tests/fuzz/bound.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 static volatile size_t seen; /* so that all is read */
 
 static void look(const struct checkpoint *ck)
@@ -42,11 +42,11 @@ static void propose(const struct checkpoint *ck)
     arena_free(&arena);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+void fuzz_one(const uint8_t *data, size_t bytes)
 {
     struct checkpoint ck;
     rnnd_error err = {0};
-    if (!torch_probe(data, bytes)) return 0;
+    if (!torch_probe(data, bytes)) return;
     checkpoint_init(&ck);
     rnnd_code code = torch_read(data, bytes, NULL, &ck, &err);
     if (code && !err.message[0]) abort();
@@ -55,5 +55,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         propose(&ck);
     }
     checkpoint_free(&ck);
-    return 0;
 }

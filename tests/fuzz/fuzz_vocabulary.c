@@ -9,8 +9,7 @@
 #include "core/model/config_tasks.h"
 #include "core/model/vocabulary.h"
 #include "core/tasks/tokenizer.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+#include "tests/fuzz/bound.h"
 
 static void use(const struct tokenizer *t, const char *text, size_t bytes)
 {
@@ -26,12 +25,12 @@ static void use(const struct tokenizer *t, const char *text, size_t bytes)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+void fuzz_one(const uint8_t *data, size_t bytes)
 {
     static const char *const kinds[] = {"chars", "words", "bpe"};
     struct json *j;
     rnnd_error err;
-    if (json_parse((const char *)data, bytes, "the vocabulary", &j, &err)) return 0;
+    if (json_parse((const char *)data, bytes, "the vocabulary", &j, &err)) return;
     for (size_t i = 0; i < 3; i++) {
         struct text_config c = {.tokenizer = kinds[i], .unknown = -1, .filters = "!., ", .split = " ", .lower = i == 1};
         struct arena arena;
@@ -45,5 +44,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         arena_free(&arena);
     }
     json_free(j);
-    return 0;
 }

@@ -8,11 +8,11 @@
 
 #include "core/base/mem.h"
 #include "core/formats/zip.h"
+#include "tests/fuzz/bound.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 static volatile uint8_t seen; /* so that all bytes are read */
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+void fuzz_one(const uint8_t *data, size_t bytes)
 {
     struct arena arena;
     struct zip z;
@@ -30,5 +30,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
             mem_free(owned);
         }
     arena_free(&arena);
-    return 0;
 }

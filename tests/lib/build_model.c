@@ -49,7 +49,7 @@ float *builder_tensor(struct model_builder *b, const char *name, const float *da
     assert_non_null(copy);
     for (size_t i = 0; i < count; i++)
         copy[i] = data ? data[i] : rng_between(&b->rng, -scale, scale);
-    *item = (struct safetensors_item){.name = strdup(name), .rank = rank, .data = copy};
+    *item = (struct safetensors_item){.name = strdup(name), .stored = STORED_F32, .rank = rank, .data = copy};
     memcpy(item->dim, dim, sizeof dim);
     return copy;
 }

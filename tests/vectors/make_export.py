@@ -63,6 +63,9 @@ def keras_models(keras):
     yield "keras_shared", Model(a, inner(inner(a))), {}
     a = I((None, 3))
     yield "keras_first_output", Model(a, L.Dense(2)(L.LSTM(4, return_state=True, return_sequences=True)(a)[0])), {}
+    yield "keras_forecaster", list_of(I((4, 3)), L.LSTM(5), L.Dense(1)), {
+        "scaler": {"load": {"type": "standard", "mean": 50, "std": 20}, "hour": {"type": "minmax", "min": 0, "max": 23},
+                   "warm": {"type": "none"}}, "target": "load"}
     a = I((8, 3))
     last = L.Lambda(lambda x: x[:, -1], name="last")
     yield "keras_lambda", Model(a, L.Dense(2)(last(L.LSTM(4, return_sequences=True)(a)))), {"layers": {"last": None}}

@@ -97,4 +97,15 @@ const out = [];
         L.activation({ activation: 'swish', name: 'swished' }).apply(L.reLU({ maxValue: 0.6, name: 'capped' }).apply(b)),
     ] }), [random([3, 4]), random([3, 4])]));
 }
+{
+    const m = tf.sequential({ name: 'masking' });
+    m.add(L.masking({ maskValue: -1, inputShape: [null, 3], name: 'steps' }));
+    m.add(L.gru({ units: 4, returnSequences: true, resetAfter: false, recurrentActivation: 'sigmoid', name: 'first' }));
+    m.add(L.lstm({ units: 3, returnSequences: true, recurrentActivation: 'sigmoid', name: 'second' }));
+    m.add(L.timeDistributed({ layer: L.dense({ units: 2 }), name: 'each' }));
+    const x = random([2, 6, 3]).arraySync(); /* a step is left out where all of it is -1 */
+    x[0][0] = x[0][3] = x[0][5] = x[1][2] = x[1][3] = [-1, -1, -1];
+    x[1][0] = [-1, 0.5, -1];
+    out.push(emit('masking', m, [tf.tensor3d(x)]));
+}
 process.stdout.write(JSON.stringify(out));

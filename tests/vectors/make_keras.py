@@ -198,6 +198,7 @@ def tfjs_files():
     write("stacked", "tf2", "2.13.1", True)
     write("merge", "tf2", "2.9.0")
     write("text", "keras3", "3.3.3")
+    write("masking", "tf2", "2.13.1")
     for name, counter, deflate in (("merge", True, False), ("text", False, True), ("places", True, True),
                                    ("stacked", True, True)):
         write_keras(name, keras3(cases[name][0]), cases[name][1], "3.6.0", counter, deflate)

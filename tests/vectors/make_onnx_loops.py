@@ -36,7 +36,8 @@ class Nodes:
 
     def op(self, op, *inputs, outputs=1, makes=None, **a):
         out = [makes] if makes else [self.name(op) for _ in range(outputs)]
-        self.list.append(h.make_node(op, list(inputs), out, name=self.name(op), **a))
+        name = a.pop("name", None) or self.name(op)
+        self.list.append(h.make_node(op, list(inputs), out, name=name, **a))
         return out[0] if outputs == 1 else out
 
 
@@ -44,7 +45,7 @@ def slices(b, x, start, end):
     return b.op("Slice", x, b.i(0, start), b.i(2147483647, end), b.i(0, 1))
 
 
-# ---- cells: from the step's row and the states to the next states -----------------------------------------------------
+# ---- cells: from the step's row and the states to the next states --------------------------------------------------
 def gru_keras(b, r, x, s, act="Tanh", gate=None):
     """reset_after as tf2onnx writes it: biases split and squeezed, slices of the recurrent part, z r h."""
     gate = gate or (lambda v: b.op("Sigmoid", v))
@@ -152,11 +153,18 @@ def keras3(b):
                                       b.c(np.float32(6))), b.c(np.float32(1 / 6)))
 
 
-# ---- loops ------------------------------------------------------------------------------------------------------------
+def sliced(b, x, i):
+    """x[:, i:i + 1], squeezed"""
+    end = b.op("Unsqueeze", b.op("Add", i, b.c(np.int64(1))), b.i(0))
+    return b.op("Squeeze", b.op("Slice", x, b.op("Unsqueeze", i, b.i(0)), end, b.i(1)), b.i(1))
+
+
+# ---- loops ---------------------------------------------------------------------------------------------------------
 def keras_loop(name, cell, states=1, free=False, head=None, scan=True, steps=STEPS, trips=None, index=0, extra=None,
-               back=False):
+               back=False, stop=None, fixed=True):
     """As tf2onnx writes Keras' layers: time first, a counter of its own, the condition computed in the body; the
-    length fixed or taken from the shape. head: "last step", "state", None: all steps."""
+    length fixed or taken from the shape. head: "last step", "state", None: all steps. stop: what ends the loop early.
+    fixed=False: the file does not say the length that the loop turns."""
     r, g, b = rng(name), Nodes("g/"), Nodes("b/")
     x = "x"
     if back:
@@ -181,6 +189,8 @@ def keras_loop(name, cell, states=1, free=False, head=None, scan=True, steps=STE
     old = ["b/s%d" % k for k in range(states)]
     new = cell(b, r, row, old)
     going = b.op("And", b.op("Less", b.op("Cast", "b/i", to=1), bound), b.op("Less", b.op("Cast", at, to=1), bound))
+    if stop:
+        going = b.op("And", going, stop(b, new))
     outs, ends = [at], [value(at, [], T.INT32)]
     for k, s in enumerate(new):
         outs.append(b.op("Identity", s))
@@ -191,7 +201,8 @@ def keras_loop(name, cell, states=1, free=False, head=None, scan=True, steps=STE
     body = h.make_graph(b.list, "body", [value("b/i", [], T.INT64), value("b/going", [], T.BOOL),
                                          value("b/t", [], T.INT32)] + [value(s, [None, H]) for s in old],
                         [value(going, [], T.BOOL)] + ends, b.consts)
-    got = g.op("Loop", most, yes, zero, *[zeros] * states, outputs=1 + states + scan, body=body)
+    got = g.op("Loop", most, yes, zero, *[zeros] * states, outputs=1 + states + scan, body=body,
+               name=name + "/while_loop")
     if head == "state":
         y = got[1]
     else:
@@ -200,7 +211,8 @@ def keras_loop(name, cell, states=1, free=False, head=None, scan=True, steps=STE
             y = g.op("Squeeze", g.op("Slice", y, g.i(-1), g.i(2147483647), g.i(1)), g.i(1))
     g.op("Add", g.op("MatMul", y, g.c(f32(r, H, 2))), g.c(f32(r, 2)), makes="y")
     out = ["n", None, 2] if head is None else ["n", 2]
-    graph = h.make_graph(g.list, name, [value("x", ["n", None if free else steps, I])], [value("y", out)], g.consts)
+    length = steps if fixed and not free else None
+    graph = h.make_graph(g.list, name, [value("x", ["n", length, I])], [value("y", out)], g.consts)
     files.add(name, files.model(graph, 13), {"x": f32(r, B, steps, I)}, check=False)
 
 
@@ -270,7 +282,7 @@ def scan(name, cell, states=1, backwards=False, out_backwards=None, begin=False)
     files.add(name, files.model(graph, 13), {"x": f32(r, B, STEPS, I)}, check=False)
 
 
-# ---- what is a cell -----------------------------------------------------------------------------------------------------
+# ---- what is a cell ------------------------------------------------------------------------------------------------
 keras_loop("gru_keras", gru_keras)
 keras_loop("gru_free", gru_keras, free=True)
 keras_loop("gru_last", gru_keras, free=True, head="last step")
@@ -287,8 +299,7 @@ plain_loop("gru_turned", gru_turned, axis=0)
 plain_loop("gru_backwards", gru_torch, backwards=True)
 plain_loop("lstm_old", lstm_old, states=2, rank3=True)
 plain_loop("lstm_wired", lstm_old, states=2, rank3=True, wires=True)
-plain_loop("lstm_coupled", lstm_coupled, states=2, reads=lambda b, x, i: b.op("Squeeze", b.op(
-    "Slice", x, b.op("Unsqueeze", i, b.i(0)), b.op("Unsqueeze", b.op("Add", i, b.c(np.int64(1))), b.i(0)), b.i(1)), b.i(1)))
+plain_loop("lstm_coupled", lstm_coupled, states=2, reads=sliced)
 plain_loop("rnn_projected", rnn_projected, before=lambda g, r, x: g.op("MatMul", x, g.c(f32(r, I, H))))
 scan("scan_lstm", lstm_keras, states=2)
 scan("scan_peephole", lstm_peephole, states=2, begin=True)
@@ -296,7 +307,7 @@ scan("scan_gru_reverse", gru_before, backwards=True)
 scan("scan_rnn_back", lambda b, r, x, s: rnn(b, r, x, s, "Elu"), backwards=True, out_backwards=False)
 
 
-# ---- what is not --------------------------------------------------------------------------------------------------------
+# ---- what is not ---------------------------------------------------------------------------------------------------
 def old_cell_state(b, r, x, s):
     i, f, g, o = lstm_gates(b, r, x, s)
     c = b.op("Add", b.op("Mul", b.op("Sigmoid", f), s[1]), b.op("Mul", b.op("Sigmoid", i), b.op("Tanh", g)))
@@ -353,6 +364,9 @@ plain_loop("not_first_step", rnn, reads=lambda b, x, i: b.op("Gather", x, b.c(np
 plain_loop("not_previous", rnn, reads=lambda b, x, i: b.op("Gather", x, b.op("Sub", i, b.c(np.int64(1))), axis=1))
 keras_loop("not_short", gru_keras, trips=STEPS - 1)
 keras_loop("not_shifted", gru_keras, trips=STEPS - 1, index=1)
+keras_loop("not_known", gru_keras, fixed=False)
+keras_loop("not_while", gru_keras, stop=lambda b, new: b.op("Less", b.op("ReduceMax", new[0], keepdims=0),
+                                                            b.c(np.float32(9))))
 keras_loop("not_changing", changing)
 keras_loop("not_late", late)
 files.answer()

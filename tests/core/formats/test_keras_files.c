@@ -6,9 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include <zlib.h>
@@ -16,12 +14,10 @@
 #include "core/base/mem.h"
 #include "core/base/rng.h"
 #include "core/formats/format.h"
+#include "tests/lib/hostile.h"
 
 #define FOLDER "tests/vectors/keras/"
 
-static uint64_t seed;
-static char *map; /* span bytes, then a page that nobody may touch */
-static const size_t span = 1 << 20;
 
 static size_t load(const char *name, uint8_t **out)
 {
@@ -29,7 +25,7 @@ static size_t load(const char *name, uint8_t **out)
     struct stat st;
     snprintf(path, sizeof path, FOLDER "%s", name);
     int fd = open(path, O_RDONLY);
-    if (fd < 0 || fstat(fd, &st) != 0 || (size_t)st.st_size > span) fail_msg("%s", path);
+    if (fd < 0 || fstat(fd, &st) != 0 || (size_t)st.st_size > (size_t)(1 << 20)) fail_msg("%s", path);
     *out = malloc((size_t)st.st_size);
     assert_int_equal(read(fd, *out, (size_t)st.st_size), st.st_size);
     close(fd);
@@ -183,7 +179,7 @@ static void cut_everywhere(void **unused)
         rnnd_error err;
         size_t bytes = load(files[i], &data);
         for (size_t n = 0; n < bytes; n++) {
-            uint8_t *p = (uint8_t *)map + span - n;
+            uint8_t *p = hostile_at_end(n);
             memcpy(p, data, n);
             if (try(p, n, &err) == RNND_OK) fail_msg("%s cut to %zu bytes passed", files[i], n);
             assert_true(err.message[0]);
@@ -216,12 +212,12 @@ static void damaged(void **unused)
     static const char *const words[] = {"null",    "true", "-1", "0",  "[]",  "{}",
                                         "9999999", "\"\"", "[[", "]]", "1e9", ","};
     struct rng rng;
-    rng_seed(&rng, seed, 4);
+    rng_seed(&rng, hostile_seed, 4);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         uint8_t *data;
         rnnd_error err;
         size_t bytes = load(files[i], &data), refused = 0;
-        uint8_t *p = (uint8_t *)map + span - bytes, *text = memmem(data, bytes, "{\"class_name\"", 13);
+        uint8_t *p = hostile_at_end(bytes), *text = memmem(data, bytes, "{\"class_name\"", 13);
         size_t from = text ? (size_t)(text - data) : 0, rounds = 1000;
         for (size_t round = 0; round < rounds; round++) {
             memcpy(p, data, bytes);
@@ -275,10 +271,6 @@ int main(void)
         cmocka_unit_test(names),   cmocka_unit_test(weights_alone), cmocka_unit_test(cut_everywhere),
         cmocka_unit_test(damaged), cmocka_unit_test(cudnn_layout),  cmocka_unit_test(no_memory),
     };
-    const char *given = getenv("SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("seed %llu (set SEED to repeat)\n", (unsigned long long)seed);
-    map = mmap(NULL, span + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED || mprotect(map + span, 4096, PROT_NONE)) return 1;
+    if (!hostile_begin(1 << 20)) return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,9 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -15,10 +13,8 @@
 #include "core/formats/onnx.h"
 #include "core/ops/op.h"
 #include "tests/lib/onnx_case.h"
+#include "tests/lib/hostile.h"
 
-static uint64_t seed;
-static uint8_t *map;
-static const size_t span = 1 << 18;
 
 static const char *const cases[] = {
     "forms_7",   "forms_9",         "forms_11",       "forms_13",          "forms_18",
@@ -374,7 +370,7 @@ static void cut_everywhere(void **unused)
         for (size_t n = 0; n <= bytes; n++) {
             struct onnx_case c;
             rnnd_error err;
-            uint8_t *p = map + span - n;
+            uint8_t *p = hostile_at_end(n);
             memcpy(p, file, n);
             if (n < bytes && !onnx_probe(p, n)) continue;
             rnnd_code code = onnx_case_open_memory(&c, p, n, NULL, true, &err);
@@ -392,12 +388,12 @@ static void damaged(void **unused)
     (void)unused;
     struct rng rng;
     size_t refused = 0, read = 0;
-    rng_seed(&rng, seed, 5);
+    rng_seed(&rng, hostile_seed, 5);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char path[200];
         size_t bytes;
         file_name(path, sizeof path, cases[i], "onnx");
-        uint8_t *file = read_whole(path, &bytes), *p = map + span - bytes;
+        uint8_t *file = read_whole(path, &bytes), *p = hostile_at_end(bytes);
         assert_non_null(file);
         for (int round = 0; round < 300; round++) {
             struct onnx_case c;
@@ -468,7 +464,7 @@ static void tensors_alone(void **unused)
     memcpy(v, t.raw, sizeof v);
     assert_true(v[0] == 1 && v[1] == -1 && v[2] == 2);
     for (size_t n = 0; n < b.n; n++) { /* cut: too few elements, or no message */
-        uint8_t *p = map + span - n;
+        uint8_t *p = hostile_at_end(n);
         memcpy(p, b.data, n);
         rnnd_code code = onnx_tensor_read(p, n, &arena, &t, &err);
         if (n < b.n - 3) assert_int_not_equal(code, RNND_OK);
@@ -541,11 +537,7 @@ static void shared_folders(void **unused)
 
 int main(void)
 {
-    const char *given = getenv("SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
-    map = mmap(NULL, span + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED || mprotect(map + span, 4096, PROT_NONE)) return 1;
+    if (!hostile_begin(1 << 18)) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(against_onnx_runtime), cmocka_unit_test(what_people_see), cmocka_unit_test(refusals),
         cmocka_unit_test(damaged_tensors),      cmocka_unit_test(external_data),   cmocka_unit_test(tensors_alone),

@@ -4,18 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "core/base/mem.h"
 #include "core/base/rng.h"
 #include "core/formats/pickle.h"
+#include "tests/lib/hostile.h"
 
-static uint64_t seed;
-static uint8_t *map; /* pickles stand at the end of readable memory */
-static const size_t span = 1 << 16;
 
 struct reading {
     struct arena arena;
@@ -28,7 +24,7 @@ struct reading {
 static void read_bytes(struct reading *r, const void *data, size_t n, size_t limit)
 {
     memset(r, 0, sizeof *r);
-    uint8_t *to = map + span - n;
+    uint8_t *to = hostile_at_end(n);
     memmove(to, data, n);
     struct bytes in = bytes_of(to, n);
     arena_init(&r->arena, limit);
@@ -263,14 +259,13 @@ static void damaged(void **unused)
     (void)unused;
     struct rng rng;
     size_t good = 0;
-    rng_seed(&rng, seed, 5);
+    rng_seed(&rng, hostile_seed, 5);
     for (int round = 0; round < 20000; round++) {
         uint8_t text[sizeof sample];
         struct reading r;
         char shown[2000] = "";
         memcpy(text, sample, sizeof sample);
-        for (uint32_t k = round ? rng_u32(&rng) % 3 + 1 : 0; k > 0; k--) /* the first is whole */
-            text[rng_u32(&rng) % (sizeof sample - 1)] = (uint8_t)rng_u32(&rng);
+        if (round) hostile_damage(&rng, text, sizeof sample - 1, 3); /* the first is whole */
         read_bytes(&r, text, sizeof sample - 1, (size_t)1 << 16);
         if (round == 0) assert_int_equal(r.code, RNND_OK);
         if (r.code)
@@ -304,11 +299,7 @@ static void no_memory(void **unused)
 
 int main(void)
 {
-    const char *given = getenv("SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
-    map = mmap(NULL, span + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED || mprotect(map + span, 4096, PROT_NONE)) return 1;
+    if (!hostile_begin(1 << 16)) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values),  cmocka_unit_test(refused), cmocka_unit_test(accessors),
         cmocka_unit_test(bounded), cmocka_unit_test(damaged), cmocka_unit_test(no_memory),

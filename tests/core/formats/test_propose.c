@@ -12,24 +12,11 @@
 #include "core/formats/format.h"
 #include "core/formats/json.h"
 #include "core/formats/propose.h"
+#include "tests/lib/arrays.h"
 #include "tests/lib/build_model.h"
 
 #define FOLDER "tests/vectors/torch_files/"
 #define REAL "../shared/real/"
-
-static uint8_t *load(const char *path, size_t *bytes)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f) return NULL;
-    fseek(f, 0, SEEK_END);
-    *bytes = (size_t)ftell(f);
-    rewind(f);
-    uint8_t *data = malloc(*bytes + 1);
-    assert_non_null(data);
-    assert_int_equal(fread(data, 1, *bytes, f), *bytes);
-    fclose(f);
-    return data;
-}
 
 struct proposed {
     struct checkpoint ck;
@@ -56,7 +43,7 @@ static void propose_bytes(struct proposed *x, void *data, size_t bytes)
 static void propose_file(struct proposed *x, const char *path)
 {
     size_t bytes;
-    uint8_t *data = load(path, &bytes);
+    uint8_t *data = arrays_file(path, &bytes);
     if (!data) fail_msg("%s is not there", path);
     propose_bytes(x, data, bytes);
 }
@@ -290,7 +277,7 @@ static double distance(const char *file, const char *vectors, const rnnd_options
     rnnd_workspace *ws;
     const float *in, *wanted;
     snprintf(path, sizeof path, FOLDER "%s.safetensors", vectors);
-    uint8_t *data = load(path, &bytes);
+    uint8_t *data = arrays_file(path, &bytes);
     assert_non_null(data);
     checkpoint_init(&ck);
     if (format_read(data, bytes, NULL, &ck, &err)) fail_msg("%s", err.message);
@@ -403,7 +390,7 @@ static void no_memory(void **unused)
         size_t bytes;
         bool done = false;
         snprintf(path, sizeof path, FOLDER "%s.pt", files[i]);
-        uint8_t *data = load(path, &bytes);
+        uint8_t *data = arrays_file(path, &bytes);
         struct checkpoint ck;
         rnnd_error err;
         checkpoint_init(&ck);

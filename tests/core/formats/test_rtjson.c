@@ -5,21 +5,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "core/base/mem.h"
 #include "core/base/rng.h"
 #include "core/formats/format.h"
+#include "tests/lib/hostile.h"
 
 #define FOLDER "tests/vectors/rtjson/"
 #define SHARED "../shared/"
 
-static uint64_t seed;
-static char *map;
-static const size_t span = 1 << 20;
 
 /* ---- answers ---- */
 
@@ -193,7 +189,7 @@ static void rtneural_project(void **unused)
 
 static rnnd_code read_back(const void *data, size_t bytes, struct checkpoint *ck, rnnd_error *err)
 {
-    char *p = map + span - bytes;
+    char *p = (char *)hostile_at_end(bytes);
     memmove(p, data, bytes);
     memset(err, 0, sizeof *err);
     checkpoint_init(ck);
@@ -284,7 +280,7 @@ static void damaged(void **unused)
     static const char *const names[] = {"norm.json", "conv.json", "guitar_rnn.json", "amp.nam", "state.json"};
     static const char signs[] = "[]{},:\"0123456789-.eEnulx";
     struct rng rng;
-    rng_seed(&rng, seed, 5);
+    rng_seed(&rng, hostile_seed, 5);
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         char path[256];
         size_t bytes;
@@ -302,8 +298,8 @@ static void damaged(void **unused)
             for (uint32_t i = 1 + rng_u32(&rng) % 3; i > 0; i--)
                 copy[rng_u32(&rng) % bytes] =
                     round % 2 ? signs[rng_u32(&rng) % (sizeof signs - 1)] : (char)rng_u32(&rng);
-            memcpy(map + span - bytes, copy, bytes);
-            if (!rnnd_model_open_memory(map + span - bytes, bytes, "m", NULL, &m, &err))
+            hostile_place(copy, bytes);
+            if (!rnnd_model_open_memory(hostile_at_end(bytes), bytes, "m", NULL, &m, &err))
                 rnnd_model_close(m);
             else
                 assert_true(err.message[0]);
@@ -383,11 +379,7 @@ static void no_memory(void **unused)
 
 int main(void)
 {
-    const char *given = getenv("SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
-    map = mmap(NULL, span + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED || mprotect(map + span, 4096, PROT_NONE)) return 1;
+    if (!hostile_begin(1 << 20)) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(vectors),          cmocka_unit_test(partial_configuration),
                                        cmocka_unit_test(rtneural_project), cmocka_unit_test(refusals),
                                        cmocka_unit_test(damaged),          cmocka_unit_test(manifests),

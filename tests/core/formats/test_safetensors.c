@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -13,17 +11,15 @@
 #include "core/formats/format.h"
 #include "core/formats/safetensors.h"
 #include "tests/lib/build_model.h"
+#include "tests/lib/hostile.h"
 
-static uint64_t seed;
 
 /* A file with this header and `data` bytes 0, 1, 2, ... behind it, at the end of readable memory. */
-static char *map;
-static const size_t span = 1 << 16;
 static const uint8_t *file(const char *header, size_t data, size_t *bytes)
 {
     size_t n = strlen(header);
     *bytes = 8 + n + data;
-    uint8_t *p = (uint8_t *)map + span - *bytes;
+    uint8_t *p = hostile_at_end(*bytes);
     for (int i = 0; i < 8; i++)
         p[i] = (uint8_t)(n >> (8 * i));
     memcpy(p + 8, header, n);
@@ -118,13 +114,13 @@ static void cut_everywhere(void **unused)
     (void)unused;
     struct model_builder b;
     size_t bytes;
-    builder_init(&b, seed);
+    builder_init(&b, hostile_seed);
     builder_torch(&b, "n", 1, 2, 2, 1, false, 0);
     void *image = builder_image(&b, "{\"format\":1}", &bytes);
     for (size_t n = 0; n <= bytes; n++) {
         struct checkpoint ck;
         rnnd_error err;
-        uint8_t *p = (uint8_t *)map + span - n;
+        uint8_t *p = hostile_at_end(n);
         memcpy(p, image, n);
         rnnd_code code = read_back(p, n, &ck, &err);
         assert_int_equal(code != RNND_OK, n < bytes);
@@ -141,17 +137,16 @@ static void damaged(void **unused)
     struct model_builder b;
     struct rng rng;
     size_t bytes, refused = 0;
-    rng_seed(&rng, seed, 3);
-    builder_init(&b, seed);
+    rng_seed(&rng, hostile_seed, 3);
+    builder_init(&b, hostile_seed);
     builder_torch(&b, "n", 1, 2, 2, 1, false, 0);
     uint8_t *image = builder_image(&b, "{\"format\":1}", &bytes);
-    uint8_t *p = (uint8_t *)map + span - bytes;
+    uint8_t *p = hostile_at_end(bytes);
     for (int round = 0; round < 20000; round++) {
         struct checkpoint ck;
         rnnd_error err;
         memcpy(p, image, bytes);
-        for (uint32_t k = 1 + rng_u32(&rng) % 3; k > 0; k--)
-            p[rng_u32(&rng) % (bytes - 24)] = (uint8_t)rng_u32(&rng);
+        hostile_damage(&rng, p, bytes - 24, 3);
         if (read_back(p, bytes, &ck, &err)) {
             refused++;
             assert_true(err.message[0]);
@@ -215,7 +210,7 @@ static void written_is_read(void **unused)
     (void)unused;
     char path[] = "/tmp/rnnd-test-XXXXXX";
     static const float data[6] = {1, -2, 3.5f, 0, 1e-30f, 5};
-    struct safetensors_item items[] = {{"x\"\\\n", 2, {2, 3}, data}, {"a", 0, {0}, data + 2}};
+    struct safetensors_item items[] = {{"x\"\\\n", STORED_F32, 2, {2, 3}, data}, {"a", STORED_F32, 0, {0}, data + 2}};
     struct safetensors_meta meta[] = {{"rnnd", "{\"k\":\"\xc3\xa9\\n\"}"}, {"other", "v"}};
     rnnd_error err = {0};
     int fd = mkstemp(path);
@@ -264,11 +259,7 @@ static void strangers(void **unused)
 
 int main(void)
 {
-    const char *given = getenv("SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
-    map = mmap(NULL, span + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED || mprotect(map + span, 4096, PROT_NONE)) return 1;
+    if (!hostile_begin(1 << 16)) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lies),       cmocka_unit_test(cut_everywhere),  cmocka_unit_test(damaged),
         cmocka_unit_test(every_type), cmocka_unit_test(written_is_read), cmocka_unit_test(strangers),

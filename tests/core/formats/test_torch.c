@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -14,27 +12,11 @@
 #include "core/base/rng.h"
 #include "core/formats/format.h"
 #include "core/formats/torch.h"
+#include "tests/lib/arrays.h"
+#include "tests/lib/hostile.h"
 
 #define FOLDER "tests/vectors/torch_files/"
 #define SHARED "../shared/conformance/torch-random/"
-
-static uint64_t seed;
-static uint8_t *map; /* a file stands at the end of readable memory */
-static const size_t span = 1 << 20;
-
-static uint8_t *load(const char *path, size_t *bytes)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f) return NULL;
-    fseek(f, 0, SEEK_END);
-    *bytes = (size_t)ftell(f);
-    rewind(f);
-    uint8_t *data = malloc(*bytes + 1);
-    assert_non_null(data);
-    assert_int_equal(fread(data, 1, *bytes, f), *bytes);
-    fclose(f);
-    return data;
-}
 
 static rnnd_code read_back(const uint8_t *data, size_t bytes, struct checkpoint *ck, rnnd_error *err)
 {
@@ -47,7 +29,7 @@ static uint8_t *open_file(const char *path, struct checkpoint *ck)
 {
     rnnd_error err;
     size_t bytes;
-    uint8_t *data = load(path, &bytes);
+    uint8_t *data = arrays_file(path, &bytes);
     if (!data) fail_msg("%s is not there", path);
     if (read_back(data, bytes, ck, &err)) fail_msg("%s: %s", path, err.message);
     return data;
@@ -186,7 +168,7 @@ static void refusals(void **unused)
         rnnd_error err;
         size_t bytes;
         snprintf(path, sizeof path, FOLDER "%s.pt", cases[i].name);
-        uint8_t *data = load(path, &bytes);
+        uint8_t *data = arrays_file(path, &bytes);
         assert_non_null(data);
         assert_int_equal(read_back(data, bytes, &ck, &err), RNND_UNSUPPORTED);
         if (!strstr(err.message, cases[i].says)) fail_msg("%s: %s", path, err.message);
@@ -221,11 +203,11 @@ static void cut_everywhere(void **unused)
         char path[200];
         size_t bytes;
         snprintf(path, sizeof path, FOLDER "%s.pt", whole_files[i]);
-        uint8_t *data = load(path, &bytes);
+        uint8_t *data = arrays_file(path, &bytes);
         for (size_t n = 0; n <= bytes; n++) {
             struct checkpoint ck;
             rnnd_error err;
-            uint8_t *p = map + span - n;
+            uint8_t *p = hostile_at_end(n);
             memcpy(p, data, n);
             rnnd_code code = read_back(p, n, &ck, &err);
             if ((code != RNND_OK) != (n < bytes)) fail_msg("%s cut at %zu of %zu: %s", path, n, bytes, err.message);
@@ -255,18 +237,17 @@ static void damaged(void **unused)
     (void)unused;
     static const char *const files[] = {"gru_module_legacy", "views_legacy", "lstm_legacy", "net"};
     struct rng rng;
-    rng_seed(&rng, seed, 3);
+    rng_seed(&rng, hostile_seed, 3);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char path[200];
         size_t bytes, good = 0;
         snprintf(path, sizeof path, FOLDER "%s.pt", files[i]);
-        uint8_t *data = load(path, &bytes), *p = map + span - bytes;
+        uint8_t *data = arrays_file(path, &bytes), *p = hostile_at_end(bytes);
         for (int round = 0; round < 4000; round++) {
             struct checkpoint ck;
             rnnd_error err;
             memcpy(p, data, bytes);
-            for (uint32_t k = rng_u32(&rng) % 4 + 1; k > 0; k--)
-                p[rng_u32(&rng) % bytes] = (uint8_t)rng_u32(&rng);
+            hostile_damage(&rng, p, bytes, 4);
             rnnd_code code = read_back(p, bytes, &ck, &err);
             if (code)
                 assert_true(strlen(err.message) > 15);
@@ -288,7 +269,7 @@ static void no_memory(void **unused)
         size_t bytes;
         bool done = false;
         snprintf(path, sizeof path, FOLDER "%s.pt", files[i]);
-        uint8_t *data = load(path, &bytes);
+        uint8_t *data = arrays_file(path, &bytes);
         for (size_t n = 1; !done; n++) {
             struct checkpoint ck;
             rnnd_error err;
@@ -413,11 +394,7 @@ static void shared_forms(void **unused)
 
 int main(void)
 {
-    const char *given = getenv("SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
-    map = mmap(NULL, span + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED || mprotect(map + span, 4096, PROT_NONE)) return 1;
+    if (!hostile_begin(1 << 20)) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_to_torch), cmocka_unit_test(modules),   cmocka_unit_test(refusals),
         cmocka_unit_test(cut_everywhere), cmocka_unit_test(damaged),   cmocka_unit_test(no_memory),

@@ -4,18 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
 #include <cmocka.h>
 
 #include "core/base/mem.h"
 #include "core/base/rng.h"
 #include "core/formats/inflate.h"
 #include "core/formats/zip.h"
+#include "tests/lib/hostile.h"
 
-static uint64_t seed;
-static uint8_t *map; /* readable to map + span, and not a byte further */
-static const size_t span = 1 << 16;
 static const char *const names[] = {"root/data.pkl", "root/data/0", "root/data/1", "\xc3\xa9t\xc3\xa9/ name",
                                     "root/version"};
 static const char *const files[] = {"stored", "deflated", "streamed", "zip64"};
@@ -30,7 +26,7 @@ static uint8_t *file(const char *name, size_t *bytes)
     if (!f) fail_msg("%s is not there", path);
     *bytes = fread(buffer, 1, sizeof buffer, f);
     fclose(f);
-    return memcpy(map + span - *bytes, buffer, *bytes);
+    return hostile_place(buffer, *bytes);
 }
 
 /* Opens and reads every entry; the first error, if any. Entries that are read have their CRC right. */
@@ -177,14 +173,14 @@ static void lies(void **unused)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rnnd_error err;
         size_t entries;
-        uint8_t *p = map + span - SIZE;
+        uint8_t *p = hostile_at_end(SIZE);
         small(p);
         put(p + cases[i].at, cases[i].bytes, cases[i].value);
         rnnd_code code = read_all(p, SIZE, &entries, &err);
         if (code != cases[i].code) fail_msg("%s: %d %s", cases[i].what, code, err.message);
         if (code) assert_true(strlen(err.message) > 20);
     }
-    uint8_t *p = map + span - SIZE; /* one name twice */
+    uint8_t *p = hostile_at_end(SIZE); /* one name twice */
     rnnd_error err;
     size_t entries;
     small(p);
@@ -224,7 +220,7 @@ static void cut_everywhere(void **unused)
         assert_true(bytes <= sizeof whole);
         memcpy(whole, p, bytes);
         for (size_t n = 0; n < bytes; n++) {
-            rnnd_code code = read_all(memcpy(map + span - n, whole, n), n, &entries, &err);
+            rnnd_code code = read_all(hostile_place(whole, n), n, &entries, &err);
             if (code != RNND_CORRUPT) fail_msg("%s cut at %zu: %d", files[f], n, code);
         }
     }
@@ -235,7 +231,7 @@ static void damaged(void **unused)
     (void)unused;
     struct rng rng;
     size_t refused = 0;
-    rng_seed(&rng, seed, 3);
+    rng_seed(&rng, hostile_seed, 3);
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         size_t bytes, entries;
         uint8_t whole[4096], *p = file(files[f], &bytes);
@@ -274,11 +270,7 @@ static void every_allocation_fails(void **unused)
 
 int main(void)
 {
-    const char *given = getenv("SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
-    map = mmap(NULL, span + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED || mprotect(map + span, 4096, PROT_NONE)) return 1;
+    if (!hostile_begin(1 << 16)) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_python_writes_them), cmocka_unit_test(other_methods),  cmocka_unit_test(lies),
         cmocka_unit_test(bombs),                 cmocka_unit_test(cut_everywhere), cmocka_unit_test(damaged),

@@ -142,9 +142,10 @@ static void become_nodes(void **unused)
 static void stay_loops(void **unused)
 {
     (void)unused;
-    static const char *const names[] = {
-        "not_sign", "not_cell_state", "not_two_gates",  "not_squared",  "not_mixed",   "not_all_h",    "not_old_h",
-        "not_sum",  "not_short",      "not_first_step", "not_previous", "not_shifted", "not_changing", "not_late"};
+    static const char *const names[] = {"not_sign",     "not_cell_state", "not_two_gates", "not_squared",
+                                        "not_mixed",    "not_all_h",      "not_old_h",     "not_sum",
+                                        "not_short",    "not_first_step", "not_previous",  "not_shifted",
+                                        "not_changing", "not_late",       "not_known",     "not_while"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct opened o;
         size_t loops;

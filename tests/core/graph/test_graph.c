@@ -116,6 +116,7 @@ static void refused_graphs(void **unused)
     "{\"format\":1,\"inputs\":[{\"name\":\"x\",\"width\":3}],\"graph\":{\"nodes\":[" nodes "],\"outputs\":" outputs    \
     "}" states "}"
 #define DENSE "{\"op\":\"dense\",\"name\":\"D\",\"inputs\":[\"x\",\"w\"],\"outputs\":[\"y\"]}"
+#define LAST "{\"op\":\"last\",\"inputs\":[\"x\"],\"outputs\":[\"l\"]}"
     static const struct {
         const char *config, *says;
     } cases[] = {
@@ -146,11 +147,26 @@ static void refused_graphs(void **unused)
         {GRAPH("{\"op\":\"concat\",\"inputs\":[\"x\",\"w\"],\"outputs\":[\"y\"]}", "[\"y\"]", ""), "rows"},
         {GRAPH("{\"op\":\"embedding\",\"inputs\":[\"x\",\"w\"],\"outputs\":[\"y\"]}", "[\"y\"]", ""), "one id"},
         {GRAPH("{\"op\":\"as_step\",\"inputs\":[\"x\"],\"outputs\":[\"y\"]}", "[\"y\"]", ""), "one row"},
+        /* constants in the shape of one sequence's rows: there are more sequences than that */
+        {GRAPH(LAST ",{\"op\":\"add\",\"inputs\":[\"l\",\"k\"],\"outputs\":[\"y\"]}", "[\"y\"]",
+               ",\"output\":\"last\""),
+         "\"k\" is a constant"},
+        {GRAPH(LAST ",{\"op\":\"concat\",\"inputs\":[\"k\",\"l\"],\"outputs\":[\"y\"]}", "[\"y\"]",
+               ",\"output\":\"last\""),
+         "\"k\" is a constant"},
+        {GRAPH("{\"op\":\"reverse\",\"inputs\":[\"k\"],\"outputs\":[\"y\"]}", "[\"y\"]", ",\"output\":\"last\""),
+         "\"k\" is a constant"},
+        {GRAPH("{\"op\":\"rnn\",\"inputs\":[\"x\",\"s\",\"\",\"w\",\"v\"],\"outputs\":[\"y\"]}", "[\"y\"]", ""),
+         "\"s\" is a constant"},
+        {GRAPH(LAST, "[\"k\"]", ",\"output\":\"last\""), "\"k\""},
     };
     struct model_builder b;
     builder_init(&b, 1);
     builder_tensor(&b, "w", NULL, 1, 2, 2, 3, 0);
     builder_tensor(&b, "u", NULL, 1, 1, 4, 0, 0);
+    builder_tensor(&b, "k", NULL, 1, 3, 1, 1, 3);
+    builder_tensor(&b, "s", NULL, 1, 2, 1, 2, 0);
+    builder_tensor(&b, "v", NULL, 1, 2, 2, 2, 0);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rnnd_error err;
         builder_refused(&b, cases[i].config, &err);

@@ -37,6 +37,7 @@ static void layers(void **unused)
         const rnnd_info *info = rnnd_model_info(m);
         assert_int_equal(info->layer_count, table[i].rows);
         assert_string_equal(info->layers[0].type, table[i].type);
+        if (i == 0) assert_string_equal(info->layers[0].name, "gru_keras"); /* of "gru_keras/while_loop" */
         assert_int_equal(info->layers[0].inputs, table[i].inputs);
         assert_int_equal(info->layers[0].outputs, table[i].outputs);
         if (table[i].parameters) assert_int_equal(info->layers[0].parameters, table[i].parameters);
@@ -109,9 +110,32 @@ static void steps_are_windows(void **unused)
     }
 }
 
+/* A stranger's file: three loops, with an attention between them that reads whole windows. */
+static void three_loops(void **unused)
+{
+    (void)unused;
+    static const char path[] = "../shared/real/water/gru_model.onnx";
+    static const size_t widths[3][2] = {{5, 128}, {128, 64}, {128, 64}};
+    rnnd_model *m = NULL;
+    rnnd_error err;
+    FILE *f = fopen(path, "rb");
+    if (!f) skip();
+    fclose(f);
+    if (rnnd_model_open(path, NULL, &m, &err)) fail_msg("%s", err.message);
+    const rnnd_info *info = rnnd_model_info(m);
+    assert_int_equal(info->mode, RNND_SLIDING);
+    assert_int_equal(info->window, 120);
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(info->layers[i].type, "GRU");
+        assert_int_equal(info->layers[i].inputs, widths[i][0]);
+        assert_int_equal(info->layers[i].outputs, widths[i][1]);
+    }
+    rnnd_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(layers), cmocka_unit_test(modes),
-                                       cmocka_unit_test(steps_are_windows)};
+                                       cmocka_unit_test(steps_are_windows), cmocka_unit_test(three_loops)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

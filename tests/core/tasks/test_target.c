@@ -86,11 +86,19 @@ struct answer {
     float mean[8 * C], quantiles[2 * 8 * C], samples[4 * 8 * C];
 };
 
+static const float *future; /* [future_steps][C] of what is asked next */
+static size_t future_steps;
+
 static rnnd_code ask(struct session *s, size_t horizon, size_t samples, struct answer *a, rnnd_error *err)
 {
-    static const float quantiles[] = {0.2f, 0.9f};
-    rnnd_forecast_params p = {
-        .horizon = horizon, .quantiles = quantiles, .quantile_count = 2, .samples = samples, .seed = 5};
+    static const float quantiles[] = {0.5f, 0.9f};
+    rnnd_forecast_params p = {.horizon = horizon,
+                              .quantiles = quantiles,
+                              .quantile_count = 2,
+                              .samples = samples,
+                              .seed = 5,
+                              .future = future,
+                              .future_steps = future_steps};
     rnnd_forecast *f;
     bool done = false;
     memset(a, 0, sizeof *a);
@@ -187,14 +195,77 @@ static void what_it_cannot_know_is_refused(void **state)
     (void)state;
     start(&s, m);
     feed(&s);
-    assert_int_equal(ask(&s, HORIZON + 1, 0, &a, &err), RNND_UNSUPPORTED);
-    assert_string_equal(err.param, "horizon");
-    assert_non_null(strstr(err.message, "1 of its 3 channels"));
-    assert_non_null(strstr(err.message, "2 steps ahead, asked for are 3"));
-    assert_int_equal(ask(&s, 2, 1, &a, &err), RNND_UNSUPPORTED);
-    assert_string_equal(err.param, "samples");
+    assert_int_equal(ask(&s, HORIZON + 1, 0, &a, &err), RNND_MISMATCH);
+    assert_string_equal(err.param, "future");
+    assert_non_null(strstr(err.message, "1 of its 3 channels, 2 steps ahead"));
+    assert_non_null(strstr(err.message, "next 2 values are needed as \"future\", given are 0"));
+    assert_int_equal(ask(&s, 2, 1, &a, &err), RNND_MISMATCH);
+    assert_non_null(strstr(err.message, "next 1 values are needed as \"future\", given are 0"));
     assert_int_equal(ask(&s, 1, 4, &a, &err), RNND_OK);
     assert_true(a.samples[0] != a.samples[1]);
+    end(&s);
+    rnnd_model_close(m);
+}
+
+/* Told the others' future, it answers what the whole model does that made it up. */
+static void a_known_future_goes_beyond(void **state)
+{
+    static const size_t north = 1;
+    rnnd_model *whole = open_model("", every, C), *m = open_model(",\"target\":\"north\"", &north, 1);
+    struct session all, s;
+    struct answer a, b, c;
+    rnnd_error err;
+    float known[6 * C];
+    (void)state;
+    start(&all, whole);
+    start(&s, m);
+    feed(&all);
+    feed(&s);
+    assert_int_equal(ask(&all, 7, 0, &a, NULL), RNND_OK);
+    memcpy(known, a.quantiles, sizeof known); /* its medians */
+    for (size_t t = 0; t < 6; t++)
+        known[t * C + north] = NAN;
+    future = known, future_steps = 6;
+    assert_int_equal(ask(&s, 7, 0, &b, NULL), RNND_OK);
+    columns_equal(b.mean, a.mean, 7, &north, 1);
+    columns_equal(b.quantiles, a.quantiles, 14, &north, 1);
+    assert_int_equal(ask(&s, 7, 4, &c, NULL), RNND_OK);
+    assert_memory_equal(b.mean, c.mean, 7 * sizeof(float));
+    assert_true(c.samples[6] != c.samples[7 + 6]);
+    assert_int_equal(ask(&s, 8, 0, &c, NULL), RNND_OK); /* its last block is not fed */
+    assert_int_equal(ask(&s, 9, 0, &c, &err), RNND_MISMATCH);
+    assert_non_null(strstr(err.message, "next 8 values are needed as \"future\", given are 6"));
+    known[4 * C] = NAN;
+    assert_int_equal(ask(&s, 7, 0, &c, &err), RNND_MISMATCH);
+    assert_non_null(strstr(err.message, "'east' lacks step 5 of 6"));
+    assert_int_equal(ask(&s, 6, 0, &c, NULL), RNND_OK);
+    known[0] = INFINITY;
+    assert_int_equal(ask(&s, 1, 0, &c, &err), RNND_MISMATCH);
+    future = NULL, future_steps = 0;
+    end(&all);
+    end(&s);
+    rnnd_model_close(whole);
+    rnnd_model_close(m);
+}
+
+/* Where all of the next rows are known, what follows them is what follows steps through them. */
+static void known_rows_are_steps(void **state)
+{
+    static const size_t west = 2;
+    static const float known[HORIZON * C] = {9, 1, 4, 13, 2, 0.5f};
+    rnnd_model *m = open_model(",\"target\":[\"west\"]", &west, 1);
+    struct session s;
+    struct answer ahead, after;
+    (void)state;
+    start(&s, m);
+    feed(&s);
+    future = known, future_steps = HORIZON;
+    assert_int_equal(ask(&s, 2 * HORIZON, 0, &ahead, NULL), RNND_OK);
+    future = NULL, future_steps = 0;
+    for (size_t t = 0; t < HORIZON; t++)
+        step(&s, known[t * C], known[t * C + 1], known[t * C + 2]);
+    assert_int_equal(ask(&s, HORIZON, 0, &after, NULL), RNND_OK);
+    assert_memory_equal(ahead.mean + HORIZON, after.mean, HORIZON * sizeof(float));
     end(&s);
     rnnd_model_close(m);
 }
@@ -297,6 +368,8 @@ int main(void)
         cmocka_unit_test(answers_are_those_of_the_whole),
         cmocka_unit_test(another_order_goes_beyond),
         cmocka_unit_test(what_it_cannot_know_is_refused),
+        cmocka_unit_test(a_known_future_goes_beyond),
+        cmocka_unit_test(known_rows_are_steps),
         cmocka_unit_test(gaps),
         cmocka_unit_test(by_hand),
         cmocka_unit_test(targets_that_are_none),

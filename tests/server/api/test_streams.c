@@ -281,7 +281,7 @@ static void files_of_others(void **state)
         add(file, side_file);
     }
     fclose(f);
-    compare_all(12, 8);
+    compare_all(10, 8);
 }
 
 int main(void)
