@@ -30,7 +30,8 @@ const struct op *op_find(const char *name)
 int64_t op_int(const struct graph_node *n, const char *name, int64_t absent)
 {
     const struct attr *a = graph_find_attr(n, name);
-    return !a ? absent : a->kind == ATTR_INT ? a->i : a->kind == ATTR_FLOAT ? (int64_t)a->f : absent;
+    if (a && a->kind == ATTR_FLOAT && a->f >= -9e18f && a->f <= 9e18f) return (int64_t)a->f;
+    return a && a->kind == ATTR_INT ? a->i : absent;
 }
 
 float op_float(const struct graph_node *n, const char *name, float absent)

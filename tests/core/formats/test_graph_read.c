@@ -200,6 +200,9 @@ static const struct {
     {"{\"format\":1,\"inputs\":[{\"name\":\"x\",\"value\":3,\"width\":3}],\"graph\":{\"inputs\":["
      "{\"name\":\"x\",\"shape\":[null]}],\"nodes\":[" NODE "],\"outputs\":[\"y\"]}}",
      ""},
+    {"{\"format\":1,\"inputs\":[{\"name\":\"n\",\"value\":7e109}],\"graph\":{\"inputs\":[" INPUT
+     ",{\"name\":\"n\",\"dtype\":\"I64\",\"shape\":[]}],\"nodes\":[" NODE "],\"outputs\":[\"y\"]}}",
+     "input \"n\": \"value\" must be a whole number, found 7e+109"},
     {"{\"format\":1,\"states\":[{\"in\":\"x\",\"out\":\"z\"}],\"graph\":{\"inputs\":[" INPUT "],\"nodes\":[" NODE
      "],\"outputs\":[\"y\"]}}",
      "found \"x\" and \"z\""},
