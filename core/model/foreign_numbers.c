@@ -21,8 +21,8 @@ rnnd_code foreign_bind(struct graph *g, size_t i, double number, rnnd_error *err
             return fail_at(err, RNND_TOO_LARGE, v->name, "input \"%.80s\" is too large to be a constant", v->name);
     }
     if (p->dtype == DTYPE_I64 && !(number >= -9e15 && number <= 9e15))
-        return fail_at(err, RNND_MISMATCH, "inputs", "input \"%.80s\": \"value\" must be a whole number, found %g", v->name,
-                       number);
+        return fail_at(err, RNND_MISMATCH, "inputs", "input \"%.80s\": \"value\" must be a whole number, found %g",
+                       v->name, number);
     if (!(t.data = mem_aligned(count * dtype_bytes(t.dtype) + 1))) return fail_memory(err, count);
     for (size_t k = 0; k < count; k++) {
         if (t.dtype == DTYPE_F32)
