@@ -79,7 +79,7 @@ static const char *keep(struct lowering *L, const char *text)
 static void find_folder(struct lowering *L, const char *model, struct keras_layer *l, size_t nth)
 {
     static const char *const roots[] = {"layers", "_layer_checkpoint_dependencies"};
-    char snake[KERAS_MAX_NAME], parent[MAX_PATH], path[MAX_PATH];
+    char snake[KERAS_MAX_NAME], parent[700], path[MAX_PATH];
     keras_snake(l->kind, snake);
     l->weights.folder = "";
     for (size_t i = 0; i < 2; i++) {
@@ -155,7 +155,7 @@ struct keras_weights keras_part(struct lowering *L, const struct keras_layer *l,
         if (first > l->weights.count || count > l->weights.count - first)
             return keras_fail(L, l, RNND_CORRUPT, "wanted %zu weights, found %zu", first + count, l->weights.count),
                    part;
-        return (struct keras_weights){l->weights.names + first, count, NULL};
+        return (struct keras_weights){count ? l->weights.names + first : NULL, count, NULL};
     }
     snprintf(path, sizeof path, "%.700s/%s", l->weights.folder, folder);
     if (other && !has_folder(L->doc, path)) snprintf(path, sizeof path, "%.700s/%s", l->weights.folder, other);
