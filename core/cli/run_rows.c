@@ -16,6 +16,7 @@ struct rows {
     struct part in[MOST_ENDS], out[MOST_ENDS];
     size_t in_count, out_count, batch, steps, inputs, outputs;
     bool one_sequence; /* the batch axis was not there */
+    bool last;         /* windows that answer once: no axis of steps, as frameworks have it */
     bool stepwise;     /* the network is the function of one step */
     size_t rank;       /* stepwise: the axes of the input, which outputs get too, filled up with axes of 1 */
 };
@@ -139,7 +140,8 @@ static rnnd_code make_output(const struct rows *r, struct part *p, size_t steps,
     y->rank = 0;
     if (!r->one_sequence)
         y->dim[y->rank++] = r->batch;
-    y->dim[y->rank++] = steps;
+    if (!r->last)
+        y->dim[y->rank++] = steps;
     for (size_t own = p->port && p->port->rank > 1 ? (size_t)p->port->rank : 1; y->rank + own < r->rank;)
         y->dim[y->rank++] = 1;
     if (p->port && p->port->rank > 1 && p->port->rank + y->rank <= ARRAY_MAX_RANK)
@@ -187,7 +189,8 @@ rnnd_code run_windows(struct run_job *j, rnnd_error *err)
     rnnd_code code = add_input(&r, &j->in[0], NULL, r.inputs, err);
     if (code != RNND_OK)
         return code;
-    size_t answers = rnnd_model_info(j->model)->output_last ? 1 : r.steps, most = r.batch < BATCH ? r.batch : BATCH;
+    r.last = rnnd_model_info(j->model)->output_last;
+    size_t answers = r.last ? 1 : r.steps, most = r.batch < BATCH ? r.batch : BATCH;
     if ((code = make_output(&r, &out, answers, err)) != RNND_OK ||
         (code = rnnd_workspace_open(j->model, most, &ws, err)) != RNND_OK)
         return code;

@@ -29,6 +29,6 @@ rnnd_code model_check_confirmed(const struct rnnd_model *m, rnnd_error *err)
     if (!m->info.unconfirmed) return RNND_OK;
     return fail_at(err, RNND_CONFLICT, "config",
                    "model %.80s is not confirmed: %.200s. Check it, then put the configuration beside the file as "
-                   "NAME.rnnd.json, or accept guesses",
+                   "NAME.rnnd.json (`rnnd init` writes it), or accept guesses",
                    m->info.name, m->info.assumptions[0]);
 }

@@ -46,7 +46,8 @@ static const char *check_inputs(const struct graph *g, size_t *steps)
         if (p->rank < 0) return "the shape of an input is not told";
         for (int k = 0; k < p->rank; k++)
             if (k != p->batch_axis && k != p->time_axis && p->dim[k] <= 0)
-                return "an input has an axis besides batch and time whose size is not told";
+                return "an input has an axis besides batch and time whose size is not told; \"axes\" and \"width\" in "
+                       "\"inputs\" of a side file say it";
         size_t fixed = p->time_axis >= 0 && p->dim[p->time_axis] > 0 ? (size_t)p->dim[p->time_axis] : 0;
         if (fixed && *steps && fixed != *steps) return "its inputs are fixed to different lengths";
         if (fixed) *steps = fixed;

@@ -245,9 +245,13 @@ static bool read_request(struct forecast_request *q)
         if (!q->doc) return false;
         body = json_root(q->doc);
         named = json_type(json_get(body, "model")) != JSON_NULL;
+    }
+    if (!session_use_id(q->http, body, q->session_id)) return false;
+    if (!named) q->model = session_use_model(q->app, q->session_id, RNND_SERIES);
+    if (!csv && !q->model) {
         q->model = app_model(q->app, q->http, body, RNND_SERIES);
         if (!q->model) return false;
-    } else if (registry_choose(q->app->registry, name, RNND_SERIES, &q->model, &err) != RNND_OK) {
+    } else if (!q->model && registry_choose(q->app->registry, name, RNND_SERIES, &q->model, &err) != RNND_OK) {
         app_error(q->http, &err, app_model_error_name(&err));
         return false;
     }
@@ -258,7 +262,7 @@ static bool read_request(struct forecast_request *q)
         return false;
     }
     q->csv_out = app_wants(q->http, "text/csv");
-    if (!forecast_read_options(q, body) || !session_use_id(q->http, body, q->session_id)) return false;
+    if (!forecast_read_options(q, body)) return false;
     if (!(csv ? forecast_read_csv(q) : forecast_read_json(q, body))) return false;
     if (!q->item_count && (!*q->session_id || !forecast_make_items(q, 1))) {
         if (!*q->session_id) http_error(q->http, 400, "invalid_request", "series",

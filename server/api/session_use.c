@@ -24,6 +24,17 @@ bool session_use_id(struct http_request *r, const struct json *body, char id[SES
     return true;
 }
 
+struct model *session_use_model(struct app *app, const char *id, int task)
+{
+    struct session *x = NULL;
+    struct session_view view;
+    rnnd_error err = {0};
+
+    if (!*id || sessions_find(app->sessions, id, &x, NULL, NULL, &err) != RNND_OK) return NULL;
+    sessions_view(x, &view);
+    return (int)view.model->info->task == task ? view.model : NULL;
+}
+
 struct session *session_use(struct app *app, struct http_request *r, const char *id, bool named, struct model *model)
 {
     struct session *x = NULL;

@@ -8,6 +8,9 @@
 
 /* "session" of the body, else the query's, else X-Session-Id; "" = none. False after answering 400. */
 bool session_use_id(struct http_request *r, const struct json *body, char id[SESSION_ID_BYTES]);
+/* The model that the living session of that id runs, where it has this task: what a request means that names a session
+ * and no model. NULL: there is none such. */
+struct model *session_use_model(struct app *app, const char *id, int task);
 /* The session of that id, which must run `model`. Where there is none and the request names its model (`named`), it is
  * created. NULL after answering 404, 410 or 422. */
 struct session *session_use(struct app *app, struct http_request *r, const char *id, bool named, struct model *model);

@@ -70,10 +70,14 @@ void text_free(struct text_request *q)
     free(q);
 }
 
+static bool is_named(const struct text_request *q)
+{
+    return json_type(json_get(q->body, "model")) != JSON_NULL;
+}
+
 /* "session" in the body or X-Session-Id: one choice of one prompt goes on from there. */
 static bool read_session(struct text_request *q)
 {
-    if (!session_use_id(q->http, q->body, q->session_id)) return false;
     if (!*q->session_id) return true;
     if (q->settings.n != 1 || q->settings.best_of != 1) {
         http_error(q->http, 400, "invalid_value", q->settings.n != 1 ? "n" : "best_of",
@@ -100,7 +104,9 @@ struct text_request *text_open(struct app *app, struct http_request *r, const st
     q->doc = app_json_body(app, r);
     if (!q->doc) goto out;
     q->body = json_root(q->doc);
-    q->model = app_model(app, r, q->body, RNND_TEXT);
+    if (!session_use_id(r, q->body, q->session_id)) goto out;
+    if (!is_named(q)) q->model = session_use_model(app, q->session_id, RNND_TEXT);
+    if (!q->model) q->model = app_model(app, r, q->body, RNND_TEXT);
     if (!q->model || !confirm_request(r, q->model)) goto out;
     if (!q->model->info->streamable) {
         http_error(r, 422, "not_streamable", "model",
@@ -415,8 +421,7 @@ void text_start(struct text_request *q)
         return;
     }
     if (*q->session_id) {
-        bool named = json_type(json_get(q->body, "model")) != JSON_NULL;
-        q->session = session_use(q->app, q->http, q->session_id, named, q->model);
+        q->session = session_use(q->app, q->http, q->session_id, is_named(q), q->model);
         if (!q->session) {
             text_free(q);
             return;

@@ -97,7 +97,7 @@ static void last_answers(void **unused)
     begin(&w, m, numbers(3, 4, 6, 3));
     begin(&s, m, numbers(3, 4, 6, 3));
     if (run_windows(&w, &err) || run_steps(&s, &err)) fail_msg("%s", err.message);
-    assert_true(w.out[0].array.rank == 3 && w.out[0].array.dim[1] == 1 && s.out[0].array.dim[1] == 6);
+    assert_true(w.out[0].array.rank == 2 && w.out[0].array.dim[0] == 4 && s.out[0].array.dim[1] == 6);
     for (size_t b = 0; b < 4; b++)
         assert_memory_equal(w.out[0].array.data + b * 2, s.out[0].array.data + (b * 6 + 5) * 2, 2 * sizeof(float));
     run_close(&w);

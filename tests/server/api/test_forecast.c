@@ -355,7 +355,7 @@ static void test_session(void **state)
     forecast(more, &again);
     bool replayed = false;
     assert_true(json_bool(at(&again, "session.replayed"), &replayed) && replayed);
-    forecast("{\"session\":\"f1\",\"model\":\"one\",\"horizon\":6,\"num_samples\":3,\"seed\":1}", &bare);
+    forecast("{\"session\":\"f1\",\"horizon\":6,\"num_samples\":3,\"seed\":1}", &bare); /* of the session's model */
     assert_true(session_step("f1") == 7);
     const char *piece = strstr(whole.raw.body, "\"forecasts\"");
     size_t bytes = (size_t)(strstr(piece, "}]") - piece);

@@ -476,6 +476,12 @@ static void test_session(void **state)
     assert_true(test_reply_header(&c.raw, "x-should-retry", retry, sizeof retry));
     assert_string_equal(retry, "false");
     answer_free(&a), answer_free(&b), answer_free(&c);
+    ask(client, "/v1/completions", "{\"session\":\"s1\",\"prompt\":\"x\",\"max_tokens\":1}", NULL, &a);
+    assert_int_equal(a.status, 200); /* two models are loaded: the session's is meant */
+    assert_string_equal(text_at(&a, "model"), "text");
+    ask(client, "/v1/completions", "{\"session\":\"nobody\",\"prompt\":\"x\",\"max_tokens\":1}", NULL, &b);
+    assert_int_equal(b.status, 400);
+    answer_free(&a), answer_free(&b);
 }
 
 /* What OpenAI's client sends again after a lost reply gives the same text and moves the session once. */
