@@ -144,6 +144,8 @@ static void say_model(const struct model *m)
     if (m->handle && strcmp(m->info->precision, "fp32"))
         log_say("  %-24s in %s: outputs are off by %.2g of themselves", "", m->info->precision,
                 m->info->precision_error);
+    else if (m->handle && server.config.precision)
+        log_say("  %-24s stays in fp32: a tensor graph, whose weights are not reduced", "");
     for (size_t i = 0; m->handle && i < m->info->assumption_count; i++)
         log_say("  %-24s assumed: %s", "", m->info->assumptions[i]);
     if (m->handle && m->info->unconfirmed)

@@ -109,7 +109,7 @@ static void print_guesses(const rnnd_info *m)
                m->side_file);
 }
 
-static void print_people(const rnnd_info *m)
+static void print_people(const rnnd_info *m, const char *asked)
 {
     char a[32], b[32];
     line("model", m->name);
@@ -133,6 +133,8 @@ static void print_people(const rnnd_info *m)
     if (strcmp(m->precision, "fp32"))
         printf("%-13s %s: outputs are off by %.2g of themselves beside fp32\n", "precision", m->precision,
                m->precision_error);
+    else if (asked && strcmp(asked, "fp32"))
+        printf("%-13s fp32: a tensor graph, whose weights are not reduced\n", "precision");
     line("licence", m->license);
     line("data", m->data);
     line("metrics", strcmp(m->metrics, "{}") ? m->metrics : "");
@@ -252,7 +254,7 @@ static int inspect(int argc, char **argv)
     if (json)
         print_json(rnnd_model_info(model));
     else
-        print_people(rnnd_model_info(model));
+        print_people(rnnd_model_info(model), how.precision);
     rnnd_model_close(model);
     return CLI_OK;
 }

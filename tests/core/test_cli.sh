@@ -99,6 +99,8 @@ check "inspect lists what was guessed" $?
 d = json.load(sys.stdin)
 assert d["unconfirmed"] and d["assumptions"] and json.loads(d["side_file"])["layers"], d'
 check "inspect --json too" $?
+"$rnnd" inspect tests/vectors/graph/loop.safetensors --precision int8 | grep -q '^precision  *fp32: a tensor graph'
+check "inspect says what is not reduced" $?
 refused "guesses are not run" 3 "not confirmed" run "$tmp/last.pt" -i "$tmp/p.csv" -o "$tmp/no.csv"
 refused "nor converted" 3 "not confirmed" convert "$tmp/last.pt" "$tmp/no.safetensors"
 "$rnnd" run "$tmp/last.pt" -i "$tmp/p.csv" -o "$tmp/accepted.csv" --accept-guesses

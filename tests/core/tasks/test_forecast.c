@@ -423,7 +423,7 @@ static void every_allocation_fails(void **unused)
     open_session(&s, m);
     feed_random(&s, PERIOD + 2);
     static const float levels[] = {0.1f, 0.9f};
-    const rnnd_forecast_params p = {5, levels, 2, 3, 7};
+    const rnnd_forecast_params p = {.horizon = 5, .quantiles = levels, .quantile_count = 2, .samples = 3, .seed = 7};
     float mean[5 * C], quantiles[2 * 5 * C], samples[3 * 5 * C];
     const rnnd_forecast_out out = {mean, quantiles, samples};
     rnnd_forecast *f = NULL;

@@ -97,7 +97,8 @@ static void forecast(const rnnd_model *m, rnnd_workspace *ws, const void *state)
     const rnnd_info *info = rnnd_model_info(m);
     const float levels[] = {0.05f, 0.5f, 0.99f};
     bool paths = info->quantile_count > 0, done = false;
-    const rnnd_forecast_params p = {9, levels, paths ? 3 : 0, paths ? 2 : 0, 1};
+    const rnnd_forecast_params p = {.horizon = 9, .quantiles = levels, .quantile_count = paths ? 3 : 0,
+                                    .samples = paths ? 2 : 0, .seed = 1};
     float mean[9 * 2], quantiles[3 * 9 * 2], samples[2 * 9 * 2];
     const rnnd_forecast_out out = {mean, paths ? quantiles : NULL, paths ? samples : NULL};
     rnnd_forecast *f;
