@@ -50,6 +50,10 @@ rule "no line over 120 columns" \
     "$(for f in $(find core server tests -name '*.[ch]'); do awk -v f="$f" 'length($0) > 120 {print f ":" NR ": " length($0)}' "$f"; done)"
 rule "nothing unfinished" "$(grep -rnwE 'TODO|FIXME|XXX|HACK' core server tests models docker Makefile --include='*.[ch]' \
     --include='*.py' --include='*.sh' --include=Makefile 2>/dev/null | grep -v '^tests/check.sh' || true)"
+if [ -e "$B/obj/core/kernels/kernels_vnni.o" ] && [ "$B" = build ]; then # sanitizers need registers too
+    rule "the products keep their sums in registers" "$(sh tests/spills.sh "$B"/obj/core/kernels/kernels_avx2.o \
+        "$B"/obj/core/kernels/kernels_avx512.o "$B"/obj/core/kernels/kernels_vnni.o 2>&1)"
+fi
 if [ -e "$B/librnnd.so" ]; then
     rule "only rnnd_* is exported" \
         "$(nm -D --defined-only "$B/librnnd.so" | awk '$3 !~ /^rnnd_/ && $3 !~ /^(_init|_fini|__asan|__ubsan)/ {print $3}')"

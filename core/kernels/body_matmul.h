@@ -149,7 +149,8 @@ INLINE void tile_of(enum precision precision, const struct tile *t, const struct
 INLINE void strip(enum precision precision, const struct packed *w, size_t first, size_t count,
                   const struct product_rows *in, size_t row, float *const *acc, size_t at, const int nv, const int rows)
 {
-    const int side = TILE_VECS(rows), vecs = side < nv ? side : nv;
+    const int side = precision == PRECISION_FP32 ? TILE_VECS(rows) : REDUCED_VECS(rows);
+    const int vecs = side < nv ? side : nv;
     /* narrow panels of reduced weights are rare, and not worth the code of tiles for them */
     const int panels = side > nv && precision == PRECISION_FP32 ? side / nv : 1;
     const size_t step = (size_t)nv * LANES, groups = packed_groups(precision, w->k), panel = groups * step;
@@ -192,23 +193,47 @@ typedef void strip_function(const struct packed *w, size_t first, size_t count, 
     }
 #define STRIPS_OF(precision, rows)                                                                                    \
     STRIP(precision, 1, rows) STRIP(precision, 2, rows) STRIP(precision, 3, rows) STRIP(precision, 4, rows)
-#define STRIPS(rows) STRIPS_OF(FP32, rows) STRIPS_OF(BF16, rows) STRIPS_OF(INT8, rows)
 #define NAMES(precision, rows)                                                                                        \
     {strip_##precision##_1_##rows, strip_##precision##_2_##rows, strip_##precision##_3_##rows,                        \
      strip_##precision##_4_##rows}
 
-STRIPS(1)
+STRIPS_OF(FP32, 1) STRIPS_OF(BF16, 1) STRIPS_OF(INT8, 1)
 #if TILE_ROWS > 1
-STRIPS(2) STRIPS(3) STRIPS(4) STRIPS(5) STRIPS(6)
-#define NAMES_OF(precision)                                                                                           \
-    {NAMES(precision, 1), NAMES(precision, 2), NAMES(precision, 3), NAMES(precision, 4), NAMES(precision, 5),         \
-     NAMES(precision, 6)}
-#else
-#define NAMES_OF(precision) {NAMES(precision, 1)}
+STRIPS_OF(FP32, 2) STRIPS_OF(FP32, 3) STRIPS_OF(FP32, 4) STRIPS_OF(FP32, 5) STRIPS_OF(FP32, 6)
+STRIPS_OF(BF16, 2) STRIPS_OF(BF16, 3) STRIPS_OF(BF16, 4) STRIPS_OF(BF16, 5)
+STRIPS_OF(INT8, 2) STRIPS_OF(INT8, 3)
+#endif
+#if INT8_ROWS > 3
+STRIPS_OF(INT8, 4)
+#endif
+#if INT8_ROWS > 4
+STRIPS_OF(INT8, 5) STRIPS_OF(INT8, 6)
 #endif
 
 static strip_function *const strips[][TILE_ROWS][4] = {
-    [PRECISION_FP32] = NAMES_OF(FP32), [PRECISION_BF16] = NAMES_OF(BF16), [PRECISION_INT8] = NAMES_OF(INT8)};
+#if TILE_ROWS == 1
+    [PRECISION_FP32] = {NAMES(FP32, 1)}, [PRECISION_BF16] = {NAMES(BF16, 1)}, [PRECISION_INT8] = {NAMES(INT8, 1)},
+#else
+    [PRECISION_FP32] = {NAMES(FP32, 1), NAMES(FP32, 2), NAMES(FP32, 3), NAMES(FP32, 4), NAMES(FP32, 5), NAMES(FP32, 6)},
+    [PRECISION_BF16] = {NAMES(BF16, 1), NAMES(BF16, 2), NAMES(BF16, 3), NAMES(BF16, 4), NAMES(BF16, 5)},
+    [PRECISION_INT8] = {NAMES(INT8, 1), NAMES(INT8, 2), NAMES(INT8, 3),
+#if INT8_ROWS > 3
+                        NAMES(INT8, 4),
+#endif
+#if INT8_ROWS > 4
+                        NAMES(INT8, 5), NAMES(INT8, 6),
+#endif
+    },
+#endif
+};
+
+/* How many tiles a product of so many rows takes. */
+INLINE size_t tiles_of(enum precision precision, size_t rows)
+{
+    static const size_t most[] = {
+        [PRECISION_FP32] = TILE_ROWS, [PRECISION_BF16] = BF16_ROWS, [PRECISION_INT8] = INT8_ROWS};
+    return rows / most[precision] + (rows % most[precision] != 0);
+}
 
 /* One row in 8 bits: x = scale (q - 128). What is not finite makes the scale NaN, and so all that comes of the row. */
 static float reduce_row(size_t n, const float *x, uint8_t *q)
@@ -252,7 +277,7 @@ INLINE struct product_rows product_inputs(const struct packed *w, size_t rows, c
 static void matmul(const struct packed *w, size_t rows, const float *const *x, float *const *acc, float *scratch)
 {
     const struct product_rows in = product_inputs(w, rows, x, scratch);
-    size_t tiles = rows / TILE_ROWS + (rows % TILE_ROWS != 0);
+    size_t tiles = tiles_of(w->precision, rows);
     size_t chunk = rows == 1 ? w->panels : w->nv >= 3 ? 1 : 4 / w->nv;
 
     for (size_t p = 0; p < w->panels; p += chunk) {

@@ -26,6 +26,13 @@ INLINE void start_sums(const struct cell_sums *s, size_t p, size_t count, const 
     if (x->x) add_product(s->w_ih, p, count, x, r, height, gates, sums);
 }
 
+/* One matrix may be too wide for 8 bits and the other not: a tile suits both. */
+INLINE size_t step_tiles(const struct cell_sums *s, size_t rows)
+{
+    size_t x = tiles_of(s->w_ih->precision, rows), h = tiles_of(s->w_hh->precision, rows);
+    return x > h ? x : h;
+}
+
 INLINE void lstm_tiles(const struct lstm_epilogue *e, bool usual, const struct cell_sums *s, size_t rows,
                        const float *const *x, const float *const *projected, const float *const *h,
                        const float *const *c_prev, float *const *c, float *const *h_next, float *scratch)
@@ -33,7 +40,7 @@ INLINE void lstm_tiles(const struct lstm_epilogue *e, bool usual, const struct c
     float memory[SUMS_ROWS * 4 * LANES] __attribute__((aligned(64))), *sums[TILE_ROWS];
     const struct product_rows in_x = product_inputs(s->w_ih, rows, x, scratch);
     const struct product_rows in_h = product_inputs(s->w_hh, rows, h, scratch + packed_scratch(s->w_ih, rows));
-    const size_t panels = s->w_hh->panels, tiles = rows / TILE_ROWS + (rows % TILE_ROWS != 0);
+    const size_t panels = s->w_hh->panels, tiles = step_tiles(s, rows);
 
     for (size_t r = 0; r < TILE_ROWS; r++) sums[r] = memory + r * 4 * LANES;
     for (size_t p = 0, count; p < panels; p += count) {
@@ -69,7 +76,7 @@ INLINE void gru_tiles(const struct gru_epilogue *e, bool usual, const struct cel
     vec x_part[SUMS_ROWS]; /* of n: its h part is summed by itself, because r multiplies it */
     const struct product_rows in_x = product_inputs(s->w_ih, rows, x, scratch);
     const struct product_rows in_h = product_inputs(s->w_hh, rows, h, scratch + packed_scratch(s->w_ih, rows));
-    const size_t panels = s->w_hh->panels, tiles = rows / TILE_ROWS + (rows % TILE_ROWS != 0);
+    const size_t panels = s->w_hh->panels, tiles = step_tiles(s, rows);
 
     for (size_t r = 0; r < TILE_ROWS; r++) sums[r] = memory + r * 3 * LANES;
     for (size_t p = 0, count; p < panels; p += count) {

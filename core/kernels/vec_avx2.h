@@ -8,6 +8,9 @@ typedef struct {
 /* 16 registers: 6 x 1 vectors are 12 accumulators, 2 weights and a broadcast. */
 #define TILE_ROWS 6
 #define TILE_VECS(rows) ((rows) == 1 ? 4 : (rows) <= 3 ? 2 : 1)
+#define REDUCED_VECS(rows) ((rows) == 1 ? 2 : 1) /* as in vec_avx512.h, as BF16_ROWS and INT8_ROWS */
+#define BF16_ROWS 5
+#define INT8_ROWS 3
 
 INLINE vec pair(__m256 lo, __m256 hi) { return (vec){lo, hi}; }
 INLINE vec vec_load(const float *p) { return pair(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)); }

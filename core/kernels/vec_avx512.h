@@ -7,6 +7,13 @@ typedef __m512 vec;
  * faster from one stream than from two, rather than for its 4 chains. */
 #define TILE_ROWS 6
 #define TILE_VECS(rows) 4
+#define REDUCED_VECS(rows) 4
+#define BF16_ROWS 5 /* whose weights need a register even where they are used once */
+#ifdef __AVX512VNNI__
+#define INT8_ROWS 6
+#else
+#define INT8_ROWS 4 /* weights and inputs each in two registers, even and odd bytes */
+#endif
 
 INLINE vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
 INLINE void vec_store(float *p, vec v) { _mm512_storeu_ps(p, v); }

@@ -9,6 +9,9 @@ typedef struct {
 
 #define TILE_ROWS 1
 #define TILE_VECS(rows) 1
+#define REDUCED_VECS(rows) 1
+#define BF16_ROWS 1
+#define INT8_ROWS 1
 
 #define EACH(expression)                                                                                              \
     vec y_;                                                                                                           \

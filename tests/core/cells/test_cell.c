@@ -402,6 +402,28 @@ static void reduced_cells_are_near(void **unused)
         }
 }
 
+/* Inputs too many for sums of 8-bit products stay in full precision beside an h that is not. */
+static void wide_inputs_stay_exact(void **unused)
+{
+    (void)unused;
+    size_t inputs = PACK_INT8_MOST + 1, hidden = 5;
+    float *w_ih = floats(4 * hidden * inputs, 0.001f), *w_hh = floats(4 * hidden * hidden, 1);
+    struct cell_spec s = {.kind = CELL_LSTM, .inputs = inputs, .hidden = hidden, .w_ih = w_ih, .w_hh = w_hh,
+                          .gate = {ACT_SIGMOID, 0, 0}, .cell = {ACT_TANH, 0, 0}, .out = {ACT_TANH, 0, 0},
+                          .precision = PRECISION_INT8};
+    struct cell *cell = prepared(&s, kernels_pick(NULL));
+    struct batch *whole = batch_make(cell, 7), *single = batch_copy(cell, whole);
+    assert_true(cell->weight_bytes > 4 * 4 * 16 * inputs);
+    batch_run(cell, whole, 0, 2, 0, 7);
+    for (size_t r = 0; r < 7; r++) batch_run(cell, single, 0, 2, r, 1);
+    batch_same(cell, single, whole);
+    batch_free(whole);
+    batch_free(single);
+    cell_free(cell);
+    mem_free(w_ih);
+    mem_free(w_hh);
+}
+
 /* ---- preparing -------------------------------------------------------------------------------------------------- */
 
 static void shape_and_parameters(void **unused)
@@ -484,6 +506,7 @@ int main(void)
         cmocka_unit_test(one_answer),
         cmocka_unit_test(a_window_is_its_steps),
         cmocka_unit_test(reduced_cells_are_near),
+        cmocka_unit_test(wide_inputs_stay_exact),
         cmocka_unit_test(shape_and_parameters),
         cmocka_unit_test(specifications_are_checked),
         cmocka_unit_test(every_allocation_may_fail),
