@@ -38,7 +38,7 @@ static bool is_one_row(const struct graph_value *v, size_t H, bool *zero)
     if (!v->is_constant || v->dtype != DTYPE_F32) return false;
     for (size_t i = 0; i < count; i++)
         *zero = *zero && ((const float *)v->constant.data)[i] == 0;
-    return *zero || (count == H && v->constant.dim[v->constant.rank - 1] == H);
+    return *zero || (count == H && (v->constant.rank == 0 || v->constant.dim[v->constant.rank - 1] == H));
 }
 
 /* Where a state begins: with zeros, with one row for all, or with a row for each sequence. */
@@ -89,9 +89,10 @@ static void set_sizes(struct fusing *u, const struct plan *p)
         inner.count = -1;
         *out = inner;
         if (k < l->carried) continue;
-        memcpy(out->dim + 1, inner.dim, (size_t)(inner.rank < 0 ? 0 : inner.rank) * sizeof *inner.dim);
-        out->dim[0] = fuse_dim(f, s->value, s->time_axis);
         out->rank = inner.rank < 0 || inner.rank + 1 > MAX_RANK ? -1 : inner.rank + 1;
+        if (out->rank < 0) continue;
+        memcpy(out->dim + 1, inner.dim, (size_t)inner.rank * sizeof *inner.dim);
+        out->dim[0] = fuse_dim(f, s->value, s->time_axis);
     }
 }
 

@@ -251,7 +251,7 @@ static bool read_condition(const struct fuse *f, const struct graph_node *nodes,
     struct whole at = x->list[0];
     if (going < 0) return fuse_is_number(at, &k) && k <= 0 && fuse_same(y->list[0], b->steps);
     if (--at.turns != 0 || !fuse_is_number(at, &k)) return false;
-    return add_bound(b, fuse_sum(y->list[0], fuse_number(k - 1), -1));
+    return add_bound(b, fuse_sum(fuse_sum(y->list[0], fuse_number(k), -1), fuse_number(1), 1));
 }
 
 bool fuse_turns_fit(struct fuse *f, const struct loop *l, int source)

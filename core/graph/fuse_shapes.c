@@ -126,7 +126,7 @@ static struct whole sliced(struct whole dim, struct whole start, struct whole en
     bool numbers = fuse_is_number(start, &a) && fuse_is_number(end, &b);
     if (numbers && step == 1 && a == 0 && b >= FAR) return dim;
     if (numbers && step == -1 && (a == -1 || a >= FAR) && b <= -FAR) return dim;
-    if (numbers && fuse_is_number(dim, &d) && step == 1) {
+    if (numbers && fuse_is_number(dim, &d) && d >= 0 && step == 1) {
         if (a < 0) a += d;
         if (b < 0) b += d;
         a = a < 0 ? 0 : a > d ? d : a;
