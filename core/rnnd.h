@@ -128,7 +128,7 @@ typedef struct rnnd_info {
     size_t weight_bytes, state_bytes;
     const char *precision;   /* "fp32", "bf16", "int8" */
     double precision_error;  /* root mean square error of the outputs beside fp32, relative, on the file's golden inputs
-                                or on drawn ones; 0 in fp32 */
+                                or on drawn ones; 0 in fp32; below 0: not measured while unconfirmed */
     size_t state_layers;     /* hidden states in PyTorch's sense: sum over recurrent layers of directions */
     size_t state_hidden;     /* their common width, or 0 where they differ */
     size_t h_width, c_width; /* floats of all h and of all c of one sequence; c_width 0 without LSTM */
@@ -158,8 +158,8 @@ typedef struct rnnd_options {
 
 /* Opens a model file: safetensors, Keras .h5 and .keras, PyTorch, ONNX, RTNeural, NAM and the like, told by their
  * bytes, with a configuration inside, in NAME.rnnd.json beside it, or given. `options` may be NULL. Golden vectors of
- * the file are checked. A lower precision is measured beside fp32; an error above a tenth is MISMATCH unless forced.
- * Errors begin with the file's name. The model is owned by the caller. */
+ * the file are checked. A lower precision is measured beside fp32; an error above a tenth is MISMATCH unless forced;
+ * tensor graphs stay fp32. Errors begin with the file's name. The model is owned by the caller. */
 RNND_API rnnd_code rnnd_model_open(const char *path, const rnnd_options *options, rnnd_model **out, rnnd_error *err);
 /* The same from memory; `data` is not needed after the call. `name` is what an unnamed model is called. */
 RNND_API rnnd_code rnnd_model_open_memory(const void *data, size_t bytes, const char *name,

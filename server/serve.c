@@ -141,7 +141,9 @@ static void say_model(const struct model *m)
                 tasks[m->info->task], (unsigned long long)m->info->parameters, m->info->state_bytes,
                 m->load_seconds * 1e3);
     else log_say("  %-24s failed: %s", m->name, m->failure);
-    if (m->handle && strcmp(m->info->precision, "fp32"))
+    if (m->handle && m->info->precision_error < 0)
+        log_say("  %-24s in %s: what it costs was not measured", "", m->info->precision);
+    else if (m->handle && strcmp(m->info->precision, "fp32"))
         log_say("  %-24s in %s: outputs are off by %.2g of themselves", "", m->info->precision,
                 m->info->precision_error);
     else if (m->handle && server.config.precision)

@@ -130,7 +130,9 @@ static void print_people(const rnnd_info *m, const char *asked)
         printf("%-13s a window answers its last step only\n", "output");
     printf("%-13s %s bytes; a session's state %s bytes\n", "weights", grouped(m->weight_bytes, a),
            grouped(m->state_bytes, b));
-    if (strcmp(m->precision, "fp32"))
+    if (strcmp(m->precision, "fp32") && m->precision_error < 0)
+        printf("%-13s %s: what it costs was not measured\n", "precision", m->precision);
+    else if (strcmp(m->precision, "fp32"))
         printf("%-13s %s: outputs are off by %.2g of themselves beside fp32\n", "precision", m->precision,
                m->precision_error);
     else if (asked && strcmp(asked, "fp32"))

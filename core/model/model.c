@@ -218,7 +218,10 @@ static rnnd_code measure(struct rnnd_model *m, const struct origin *from, struct
     rnnd_options options = *from->options;
     struct origin same = *from;
     rnnd_model *exact;
-    if (m->no_rows || m->info.unconfirmed) return RNND_OK;
+    if (m->info.unconfirmed) {
+        m->info.precision_error = -1;
+        return RNND_OK;
+    }
     options.precision = NULL;
     same.options = &options;
     rnnd_code code = open_origin(&same, tasks, &exact, err);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "core/base/mem.h"
+#include "core/formats/safetensors.h"
 #include "tests/lib/build_model.h"
 
 static const char config[] =
@@ -134,6 +135,52 @@ static void refused_where_it_costs_too_much(void **unused)
     builder_free(&b);
 }
 
+/* A file may say any length: a sequence network is measured on some of it. */
+static void windows_without_end(void **unused)
+{
+    (void)unused;
+    static const char graph[] =
+        "{\"format\":1,\"graph\":{\"inputs\":[{\"name\":\"x\",\"shape\":[null,null,3],"
+        "\"axes\":[\"time\",\"batch\",\"feature\"]}],\"nodes\":[{\"op\":\"LSTM\",\"inputs\":[\"x\",\"w\",\"r\"],"
+        "\"outputs\":[\"\",\"h\"]}],\"outputs\":[\"h\"],\"window\":1000000000000000,\"stateful\":true}}";
+    static const size_t dim[][3] = {{1, 80, 3}, {1, 80, 20}};
+    float w[80 * 3], r[80 * 20];
+    for (size_t i = 0; i < 80 * 20; i++)
+        r[i] = w[i % (80 * 3)] = 0.01f * (float)(i * 7 % 31) - 0.15f;
+    struct safetensors_item items[] = {{.name = "w", .stored = STORED_F32, .rank = 3, .data = w},
+                                       {.name = "r", .stored = STORED_F32, .rank = 3, .data = r}};
+    const struct safetensors_meta meta = {"rnnd", graph};
+    rnnd_options options = {.precision = "bf16"};
+    rnnd_error err;
+    rnnd_model *m;
+    void *image;
+    size_t bytes;
+    for (int i = 0; i < 2; i++)
+        memcpy(items[i].dim, dim[i], sizeof dim[i]);
+    assert_int_equal(safetensors_image(items, 2, &meta, 1, &image, &bytes, &err), RNND_OK);
+    if (rnnd_model_open_memory(image, bytes, "m", &options, &m, &err)) fail_msg("%s", err.message);
+    const rnnd_info *info = rnnd_model_info(m);
+    assert_int_equal(info->mode, RNND_CARRY);
+    assert_true(info->precision_error > 0 && info->precision_error < 0.01);
+    rnnd_model_close(m);
+    mem_free(image);
+}
+
+static void what_is_not_measured(void **unused)
+{
+    (void)unused;
+    rnnd_options options = {.precision = "int8"};
+    rnnd_error err;
+    rnnd_model *m;
+    if (rnnd_model_open("tests/vectors/torch_files/net.pt", &options, &m, &err)) fail_msg("%s", err.message);
+    assert_true(rnnd_model_info(m)->unconfirmed && rnnd_model_info(m)->precision_error < 0);
+    rnnd_model_close(m);
+    if (rnnd_model_open("tests/vectors/onnx_files/loop_weights.onnx", &options, &m, &err)) fail_msg("%s", err.message);
+    assert_true(rnnd_model_info(m)->no_rows[0] != 0);
+    assert_string_equal(rnnd_model_info(m)->precision, "fp32");
+    rnnd_model_close(m);
+}
+
 static void every_allocation_may_fail(void **unused)
 {
     (void)unused;
@@ -163,6 +210,8 @@ int main(void)
         cmocka_unit_test(measured_at_load),
         cmocka_unit_test(states_are_of_one_precision),
         cmocka_unit_test(refused_where_it_costs_too_much),
+        cmocka_unit_test(windows_without_end),
+        cmocka_unit_test(what_is_not_measured),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
