@@ -44,12 +44,15 @@ rnnd_code foreign_bind(struct graph *g, size_t i, double number, rnnd_error *err
     return RNND_OK;
 }
 
-/* A whole number that the graph only compares with a constant of its own (a sampling rate, say), if there is one. */
-static bool compared_with(const struct graph *g, int input, int64_t *number)
+/* Whether all that reads an input, in bodies too, compares it with a constant. *found, *number: the last of those, not
+ * in bodies: which of them run is not known. */
+static bool only_compared(const struct graph *g, const struct graph_node *nodes, size_t count, int input, bool *found,
+                          int64_t *number)
 {
-    bool found = false;
-    for (size_t i = 0; i < g->node_count; i++) {
-        const struct graph_node *n = &g->nodes[i];
+    bool inner;
+    int64_t other_number;
+    for (size_t i = 0; i < count; i++) {
+        const struct graph_node *n = &nodes[i];
         for (int k = 0; k < n->input_count; k++) {
             if (n->inputs[k] != input) continue;
             const struct graph_value *other =
@@ -58,10 +61,23 @@ static bool compared_with(const struct graph *g, int input, int64_t *number)
                 tensor_count(&other->constant) != 1)
                 return false;
             *number = *(const int64_t *)other->constant.data;
-            found = true;
+            *found = true;
+        }
+        for (int k = 0; k < n->body_count; k++) {
+            const struct graph_body *b = n->bodies[k];
+            for (int o = 0; o < b->output_count; o++)
+                if (b->outputs[o] == input) return false;
+            if (!only_compared(g, b->nodes, b->node_count, input, &inner, &other_number)) return false;
         }
     }
-    return found;
+    return true;
+}
+
+/* A whole number that the graph only compares with a constant of its own (a sampling rate, say), if there is one. */
+static bool compared_with(const struct graph *g, int input, int64_t *number)
+{
+    bool found = false;
+    return only_compared(g, g->nodes, g->node_count, input, &found, number) && found;
 }
 
 /* "inputs" of the configuration so far, and one more that says a number. */
