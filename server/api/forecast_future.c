@@ -15,6 +15,14 @@ static bool refuse(struct forecast_request *q, const char *found)
     return false;
 }
 
+static bool check_steps(struct forecast_request *q, size_t steps)
+{
+    if (steps <= q->app->steps_limit) return true;
+    http_error(q->http, 413, "too_large", "future", "future has %zu steps; a request may feed %zu", steps,
+               q->app->steps_limit);
+    return false;
+}
+
 /* The model's channel of this name; channel_count, and 422, where there is none. */
 static size_t find_channel(struct forecast_request *q, const char *name)
 {
@@ -41,6 +49,7 @@ static bool read_named(struct forecast_request *q, const struct json *future)
             return false;
         }
         if (!first) {
+            if (!check_steps(q, n->count)) return false;
             first = json_key(v);
             steps = n->count;
             q->future = malloc((steps * width + 1) * sizeof *q->future);
@@ -90,10 +99,6 @@ bool forecast_read_future(struct forecast_request *q, const struct json *future)
         return n ? false : refuse(q, "something else");
     }
     for (size_t i = 0; i < q->item_count; i++)
-        if (q->items[i].future_steps > q->app->steps_limit) {
-            http_error(q->http, 413, "too_large", "future", "future has %zu steps; a request may feed %zu",
-                       q->items[i].future_steps, q->app->steps_limit);
-            return false;
-        }
+        if (!check_steps(q, q->items[i].future_steps)) return false;
     return true;
 }
