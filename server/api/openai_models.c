@@ -32,6 +32,28 @@ static void put_ports(struct json_out *o, const char *key, const rnnd_port *port
     json_close(o, ']');
 }
 
+static void put_names(struct json_out *o, const char *key, const char *const *names, size_t count)
+{
+    json_put_key(o, key);
+    json_open(o, '[');
+    for (size_t i = 0; i < count; i++) json_put_text(o, names[i]);
+    json_close(o, ']');
+}
+
+static void put_series(struct json_out *o, const rnnd_info *info)
+{
+    put_names(o, "channels", info->channels, info->channel_count);
+    put_names(o, "targets", info->targets, info->target_count);
+    json_put_key(o, "horizon");
+    json_put_int(o, (int64_t)info->horizon);
+    json_put_key(o, "warmup");
+    json_put_int(o, (int64_t)info->warmup);
+    json_put_key(o, "frequency");
+    json_put_text(o, info->frequency);
+    json_put_key(o, "quantiles");
+    json_put_floats(o, info->quantiles, 1, &info->quantile_count);
+}
+
 static void put_facts(struct json_out *o, const struct model *m)
 {
     static const char *const tasks[] = {"raw", "text", "series"};
@@ -82,24 +104,7 @@ static void put_facts(struct json_out *o, const struct model *m)
         json_put_key(o, "chat");
         json_put_bool(o, info->chat);
     }
-    if (info->task == RNND_SERIES) {
-        json_put_key(o, "channels");
-        json_open(o, '[');
-        for (size_t i = 0; i < info->channel_count; i++) json_put_text(o, info->channels[i]);
-        json_close(o, ']');
-        json_put_key(o, "targets");
-        json_open(o, '[');
-        for (size_t i = 0; i < info->target_count; i++) json_put_text(o, info->targets[i]);
-        json_close(o, ']');
-        json_put_key(o, "horizon");
-        json_put_int(o, (int64_t)info->horizon);
-        json_put_key(o, "warmup");
-        json_put_int(o, (int64_t)info->warmup);
-        json_put_key(o, "frequency");
-        json_put_text(o, info->frequency);
-        json_put_key(o, "quantiles");
-        json_put_floats(o, info->quantiles, 1, &info->quantile_count);
-    }
+    if (info->task == RNND_SERIES) put_series(o, info);
     json_close(o, '}');
 }
 

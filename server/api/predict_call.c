@@ -21,8 +21,7 @@ void predict_whole_free(struct predict_call *c)
     free(c);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static rnnd_code add_input(struct predict *p, const char *name, const char *field, const struct json *v)
 {
@@ -92,8 +91,7 @@ static rnnd_code read_npy(struct predict *p, const char *body, size_t bytes)
     return RNND_OK;
 }
 
-/* ---- the job (on the thread that ticks) ---------------------------------------------------------------------------
- */
+/* ---- the job (on the thread that ticks) -------------------------------------------------------------------------- */
 
 static struct predict *predict_of(struct job *j)
 {
@@ -140,8 +138,7 @@ static rnnd_code whole_work(struct job *j, rnnd_workspace *ws, bool *done, rnnd_
     return code;
 }
 
-/* ---- the answer ---------------------------------------------------------------------------------------------------
- */
+/* ---- the answer -------------------------------------------------------------------------------------------------- */
 
 static void put_number(struct json_out *o, const rnnd_tensor *t, size_t i)
 {

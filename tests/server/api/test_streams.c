@@ -33,8 +33,7 @@ struct subject {
 static struct subject subjects[MOST];
 static size_t count;
 
-/* ---- files --------------------------------------------------------------------------------------------------------
- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 static void copy(const char *from, const char *to)
 {
@@ -112,8 +111,7 @@ static void serve(void)
     client = test_client_open(server);
 }
 
-/* ---- asking -------------------------------------------------------------------------------------------------------
- */
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
 
 static void ask(const char *path, const char *type, const void *body, size_t bytes, int status, struct test_reply *r)
 {
@@ -171,8 +169,7 @@ static void same(struct subject *s, size_t t, const float *said)
                      (double)s->stepped[t * out + k], (double)said[k]);
 }
 
-/* ---- comparing ----------------------------------------------------------------------------------------------------
- */
+/* ---- comparing --------------------------------------------------------------------------------------------------- */
 
 static void carried(struct subject *s, size_t i)
 {
