@@ -106,6 +106,15 @@ static rnnd_code take_matrix(struct streamline *s, const char *name, size_t rows
     return RNND_OK;
 }
 
+/* A bias of zeros is none: where a file has one bias and the node two, the other was made up. */
+static bool says_something(const float *bias, size_t n)
+{
+    static const float zero;
+    for (size_t i = 0; bias && i < n; i++)
+        if (memcmp(&bias[i], &zero, sizeof zero) != 0) return true;
+    return false;
+}
+
 static rnnd_code add_weights(struct streamline *s, const char *name, const struct cell_spec *c,
                              struct sequence_matrices *own, int in[9])
 {
@@ -113,8 +122,8 @@ static rnnd_code add_weights(struct streamline *s, const char *name, const struc
     size_t rows = gates_of[c->kind] * c->hidden;
     rnnd_code code = take_matrix(s, name, rows, c->inputs, &own->w_ih, &in[3]);
     if (!code) code = take_matrix(s, name, rows, c->hidden, &own->w_hh, &in[4]);
-    if (!code && c->b_ih) code = streamline_floats(s, name, 1, rows, 0, c->b_ih, &in[5]);
-    if (!code && c->b_hh) code = streamline_floats(s, name, 1, rows, 0, c->b_hh, &in[6]);
+    if (!code && says_something(c->b_ih, rows)) code = streamline_floats(s, name, 1, rows, 0, c->b_ih, &in[5]);
+    if (!code && says_something(c->b_hh, rows)) code = streamline_floats(s, name, 1, rows, 0, c->b_hh, &in[6]);
     if (!code && c->peephole) code = streamline_floats(s, name, 2, 3, c->hidden, c->peephole, &in[8]);
     return code;
 }
