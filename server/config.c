@@ -47,7 +47,7 @@ static const struct setting settings[] = {
     {"precision",         CHOICE,  AT(precision),            "fp32", 0, 0, "fp32|bf16|int8",
      "of weights: bf16 takes half the memory, int8 a quarter; what it costs each model is measured when it is opened"},
     {"force-precision",   FLAG,    AT(force_precision),      "no", 0, 0, NULL,
-     "take it even where outputs are off by more than a tenth"},
+     "take it even where outputs differ by more than a tenth"},
     {"accept-guesses",    FLAG,    AT(accept_guesses),       "no", 0, 0, NULL,
      "compute with models as guessed where their files do not say what they are; every reply then names the guesses"},
 

@@ -144,8 +144,8 @@ static void say_model(const struct model *m)
     if (m->handle && m->info->precision_error < 0)
         log_say("  %-24s in %s: what it costs was not measured", "", m->info->precision);
     else if (m->handle && strcmp(m->info->precision, "fp32"))
-        log_say("  %-24s in %s: outputs are off by %.2g of themselves", "", m->info->precision,
-                m->info->precision_error);
+        log_say("  %-24s in %s: outputs differ from those in fp32 by %.2g %%", "", m->info->precision,
+                100 * m->info->precision_error);
     else if (m->handle && server.config.precision)
         log_say("  %-24s stays in fp32: a tensor graph, whose weights are not reduced", "");
     for (size_t i = 0; m->handle && i < m->info->assumption_count; i++)

@@ -133,8 +133,8 @@ static void print_people(const rnnd_info *m, const char *asked)
     if (strcmp(m->precision, "fp32") && m->precision_error < 0)
         printf("%-13s %s: what it costs was not measured\n", "precision", m->precision);
     else if (strcmp(m->precision, "fp32"))
-        printf("%-13s %s: outputs are off by %.2g of themselves beside fp32\n", "precision", m->precision,
-               m->precision_error);
+        printf("%-13s %s: outputs differ from those in fp32 by %.2g %%\n", "precision", m->precision,
+               100 * m->precision_error);
     else if (asked && strcmp(asked, "fp32"))
         printf("%-13s fp32: a tensor graph, whose weights are not reduced\n", "precision");
     line("licence", m->license);
@@ -234,7 +234,7 @@ static int inspect(int argc, char **argv)
     const struct cli_option options[] = {
         {"json", 0, CLI_FLAG, &json, NULL, "as JSON, the configuration included"},
         {"precision", 0, CLI_TEXT, &how.precision, "NAME", "of weights: fp32, bf16 or int8; shows what it costs"},
-        {"force-precision", 0, CLI_FLAG, &how.force_precision, NULL, "even where outputs are off by more than a tenth"},
+        {"force-precision", 0, CLI_FLAG, &how.force_precision, NULL, "even where outputs differ by more than a tenth"},
         {0}};
     const struct cli_usage usage = {
         "inspect", "FILE [--json]",

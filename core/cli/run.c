@@ -104,7 +104,7 @@ static int run(int argc, char **argv)
         {"config", 0, CLI_TEXT, &config, "FILE", "the model's configuration, instead of NAME.rnnd.json beside it"},
         {"accept-guesses", 0, CLI_FLAG, &how.accept_guesses, NULL, "run what the file does not say as it was guessed"},
         {"precision", 0, CLI_TEXT, &how.precision, "NAME", "of weights: fp32, bf16, int8; `rnnd inspect` measures it"},
-        {"force-precision", 0, CLI_FLAG, &how.force_precision, NULL, "even where outputs are off by more than a tenth"},
+        {"force-precision", 0, CLI_FLAG, &how.force_precision, NULL, "even where outputs differ by more than a tenth"},
         {0}};
     const struct cli_usage usage = {
         "run", "MODEL -i [NAME=]X.npy -o [NAME=|LAYER=]Y.npy [--stream]",

@@ -102,6 +102,6 @@ rnnd_code precision_measure(struct rnnd_model *m, const struct rnnd_model *exact
     mem_free(found);
     if (code || force || m->info.precision_error <= LIMIT) return code;
     return fail_at(err, RNND_MISMATCH, "precision",
-                   "in %s the model's outputs are off by %.2g of themselves, at most %.2g is taken unless forced",
-                   m->info.precision, m->info.precision_error, LIMIT);
+                   "in %s the model's outputs differ from those in fp32 by %.2g %%, taken unforced is at most %g %%",
+                   m->info.precision, 100 * m->info.precision_error, 100 * LIMIT);
 }
