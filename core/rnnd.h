@@ -199,6 +199,9 @@ typedef struct rnnd_workspace rnnd_workspace;
 RNND_API rnnd_code rnnd_workspace_open(const rnnd_model *model, size_t max_rows, rnnd_workspace **out,
                                        rnnd_error *err);
 RNND_API void rnnd_workspace_close(rnnd_workspace *ws);
+/* Bytes that a window of a network of tensors may take besides its outputs, 4 GiB if never said: more is TOO_LARGE. Its
+ * attention may look from every step at every other, so that a stranger's long window takes their square. */
+RNND_API void rnnd_workspace_limit(rnnd_workspace *ws, size_t bytes);
 
 typedef struct rnnd_step_row {
     void *state;        /* advanced in place; distinct states in distinct rows */

@@ -136,6 +136,13 @@ void rnnd_state_save(const rnnd_model *model, const void *state, void *blob)
     put(p + BLOB_HEAD + model->state_bytes, XXH64(blob, BLOB_HEAD + model->state_bytes, 0), 8);
 }
 
+static const char *precision_named(const uint8_t *format)
+{
+    for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++)
+        if (memcmp(format, precisions[i], 4) == 0) return precisions[i];
+    return "???";
+}
+
 /* What a blob must hold at each place; the digest tells another model from damage. */
 static rnnd_code check_head(const rnnd_model *m, struct bytes *b, uint64_t *step, rnnd_error *err)
 {
@@ -153,7 +160,8 @@ static rnnd_code check_head(const rnnd_model *m, struct bytes *b, uint64_t *step
     if (memcmp(digest, m->digest, 16) != 0)
         return fail(err, RNND_CONFLICT, "the state belongs to another model: wanted digest %s", m->info.digest);
     if (memcmp(format, precisions[m->graph.precision], 4) != 0)
-        return fail(err, RNND_CONFLICT, "the state has another precision: wanted %.4s", precisions[m->graph.precision]);
+        return fail(err, RNND_CONFLICT, "the state is of precision %.4s; wanted %.4s, as this model is opened",
+                    precision_named(format), precisions[m->graph.precision]);
     if (floats != m->recurrent_floats || task_bytes != m->task_bytes || state_bytes != m->state_bytes)
         return fail(
             err, RNND_CORRUPT,

@@ -64,6 +64,11 @@ void rnnd_workspace_close(rnnd_workspace *ws)
     mem_free(ws);
 }
 
+void rnnd_workspace_limit(rnnd_workspace *ws, size_t bytes)
+{
+    graph_run_limit(ws->run, bytes);
+}
+
 rnnd_code model_check_ids(const rnnd_model *m, const float *row, rnnd_error *err)
 {
     for (size_t i = 0; i < m->network.input_count; row += m->network.inputs[i++].width) {

@@ -218,11 +218,19 @@ static rnnd_code read_port(const struct inputs_want *want, const struct json *v,
 static rnnd_code read_ports(const struct inputs_want *want, const struct json *v, struct inputs *out, rnnd_error *err)
 {
     const rnnd_info *info = want->info;
-    size_t offset = 0;
+    size_t offset = 0, width = 0;
     rnnd_code code = RNND_OK;
     memset(out, 0, sizeof *out);
-    if (info->input_width != want->width)
-        return engine_fail(err, RNND_MISMATCH, want->field, "%s must be an array for this model", want->field);
+    for (size_t p = 0; p < info->input_count; p++)
+        width += info->inputs[p].width;
+    if (info->task == RNND_SERIES) /* its inputs are its network's, which takes features made of the channels */
+        return engine_fail(err, RNND_MISMATCH, want->field,
+                           "%s must be an array for a series model, %zu channel%s a step in their order; found an "
+                           "object", want->field, want->width, want->width == 1 ? "" : "s");
+    if (width != want->width)
+        return engine_fail(err, RNND_MISMATCH, want->field,
+                           "%s must be an array of %zu number%s a step for this model; found an object", want->field,
+                           want->width, want->width == 1 ? "" : "s");
     if (json_count(v) != info->input_count)
         return engine_fail(err, RNND_MISMATCH, want->field, "%s names %zu inputs, the model has %zu", want->field,
                            json_count(v), info->input_count);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/api/confirm.h"
 #include "server/api/handlers.h"
 #include "server/api/stepping.h"
 #include "server/engine/fail.h"
@@ -93,10 +94,23 @@ static void put_floats(struct json_out *o, const struct many_row *row)
     json_out_free(&text);
 }
 
+/* Bytes have no place for guesses: a header counts those of the row that rests on most. */
+static void count_guesses(struct many_call *c)
+{
+    const struct model *most = NULL;
+    for (size_t i = 0; i < c->count; i++) {
+        const struct stepping *s = &c->rows[i].s;
+        if (s->code != RNND_OK || !s->model) continue;
+        if (!most || s->model->info->assumption_count > most->info->assumption_count) most = s->model;
+    }
+    if (most) confirm_add_header(c->r, most);
+}
+
 static void many_answer(struct many_call *c)
 {
     struct json_out o;
     if (c->r) {
+        if (c->binary) count_guesses(c);
         json_out_init(&o);
         for (size_t i = 0; i < c->count; i++) {
             if (c->binary) put_floats(&o, &c->rows[i]);

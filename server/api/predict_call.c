@@ -11,8 +11,6 @@
 #include "server/engine/fail.h"
 #include "server/engine/stats.h"
 
-#define WHOLE_RUN_LIMIT ((size_t)512 << 20) /* bytes that a run may take: a request's numbers may be sizes */
-
 void predict_whole_free(struct predict_call *c)
 {
     if (!c) return;
@@ -129,7 +127,7 @@ static rnnd_code whole_work(struct job *j, rnnd_workspace *ws, bool *done, rnnd_
     (void)ws;
     rnnd_code code = rnnd_call_open(p->model->handle, &c->call, err);
     if (code == RNND_OK) {
-        rnnd_call_limit(c->call, WHOLE_RUN_LIMIT);
+        rnnd_call_limit(c->call, RUN_MEMORY_LIMIT);
         code = rnnd_call_run(c->call, c->in, c->count, err);
     }
     if (code == RNND_OK) code = check_outputs(c, err);
@@ -202,8 +200,8 @@ static void answer(struct predict *p)
     if (code == RNND_OK) code = take_outputs(p, outputs, count);
     if (code == RNND_OK && p->format == PREDICT_NPY &&
         (count != 1 || outputs[0].dtype != RNND_FLOAT32 || outputs[0].rank > 6))
-        code = engine_fail(&p->error, RNND_UNSUPPORTED, "", "%s does not answer one array of float32; ask for JSON",
-                           p->model->name);
+        code = engine_fail(&p->error, RNND_UNSUPPORTED, "Accept",
+                           "%s does not answer one array of float32; ask for JSON", p->model->name);
     if (code != RNND_OK) {
         predict_fail(p, NULL);
         return;
@@ -257,7 +255,7 @@ void predict_whole(struct predict *p, const char *body, size_t bytes)
     if (!p->whole)
         code = engine_fail_memory(&p->error, sizeof *p->whole);
     else if (p->format == PREDICT_CSV)
-        code = engine_fail(&p->error, RNND_UNSUPPORTED, "",
+        code = engine_fail(&p->error, RNND_UNSUPPORTED, "Accept",
                            "%s answers whole tensors, which are no rows of CSV; ask "
                            "for JSON",
                            p->model->name);

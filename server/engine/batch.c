@@ -164,7 +164,10 @@ static struct lane *open_lane(struct model *model, rnnd_error *err)
     lane->inputs = calloc(inputs, LANE_ROWS * sizeof(float));
     lane->outputs = calloc(outputs, LANE_ROWS * sizeof(float));
     if (!lane->inputs || !lane->outputs) engine_fail_memory(err, LANE_ROWS * (inputs + outputs) * sizeof(float));
-    else if (rnnd_workspace_open(model->handle, LANE_ROWS, &lane->ws, err) == RNND_OK) return lane;
+    else if (rnnd_workspace_open(model->handle, LANE_ROWS, &lane->ws, err) == RNND_OK) {
+        rnnd_workspace_limit(lane->ws, RUN_MEMORY_LIMIT);
+        return lane;
+    }
     close_lane(lane);
     return NULL;
 }

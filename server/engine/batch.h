@@ -17,6 +17,10 @@
 #include "core/rnnd.h"
 #include "server/engine/registry.h"
 
+/* Bytes that one run of a network of tensors may take: a request's numbers may be sizes, its windows as long as it
+ * likes. */
+#define RUN_MEMORY_LIMIT ((size_t)512 << 20)
+
 struct batch;
 struct job;
 struct lane; /* batch_private.h: what a model needs to be stepped */

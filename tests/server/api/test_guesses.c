@@ -134,10 +134,27 @@ static void headers_count_them(void **state)
     assert_string_equal(header, "1");
 }
 
+/* Rows of bytes, of which one fails: the header counts what those that were computed rest on. */
+static void rows_of_bytes_count_them(void **state)
+{
+    static const char rows[] = "\1\0\0\0\4\0\0\0\377\377\377\377\377\377\377\377a\0\0\0\0\0\200\77"
+                               "\1\0\0\0\4\0\0\0\1\0\0\0\0\0\0\0b\0\0\0\0\0\200\77";
+    static const char *const headers[] = {"Content-Type: application/octet-stream", NULL};
+    struct test_reply r;
+    char header[64] = "";
+    (void)state;
+    assert_true(test_request(client, "POST", "/v1/steps?model=series", headers, rows, sizeof rows - 1, &r));
+    assert_int_equal(r.status, 200);
+    assert_true(test_reply_header(&r, "x-rnnd-assumed", header, sizeof header));
+    assert_string_equal(header, "1");
+    test_reply_free(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(every_route_refuses, refusing, end),
                                        cmocka_unit_test_setup_teardown(every_reply_names_them, accepting, end),
-                                       cmocka_unit_test_setup_teardown(headers_count_them, accepting, end)};
+                                       cmocka_unit_test_setup_teardown(headers_count_them, accepting, end),
+                                       cmocka_unit_test_setup_teardown(rows_of_bytes_count_them, accepting, end)};
     return cmocka_run_group_tests_name("guesses", tests, NULL, NULL);
 }

@@ -75,6 +75,25 @@ static void json_shapes(void **unused)
     }
 }
 
+/* A series model's network takes other widths than its channels, so its inputs' names are nobody's to use. */
+static void series_take_no_names(void **unused)
+{
+    static const rnnd_port features = {.name = "x", .width = 6};
+    static const rnnd_info pair = {.task = RNND_SERIES, .inputs = &features, .input_count = 1, .input_width = 2};
+    static const char *const steps[] = {"{\"x\":[[1,2,3,4,5,6]]}", "{\"x\":[[1,2]]}",
+                                        "{\"load\":[1],\"price\":[2]}", "{}"};
+    struct inputs_want rows = inputs_want_steps(&pair, "inputs", 10), whole = windows(&pair);
+    (void)unused;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct inputs in = {0};
+        rnnd_error err = {0};
+        assert_int_equal(from_json(&rows, steps[i], &in, &err), RNND_MISMATCH);
+        assert_non_null(strstr(err.message, "must be an array for a series model, 2 channels a step"));
+        assert_int_equal(from_json(&whole, "{\"x\":[[[1,2,3,4,5,6]]]}", &in, &err), RNND_MISMATCH);
+        assert_null(in.data);
+    }
+}
+
 /* A port that has a shape of its own: steps nested so or flat, and nothing else. */
 static void steps_in_their_own_shape(void **unused)
 {
@@ -223,7 +242,7 @@ static void damaged_files(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_shapes),
+        cmocka_unit_test(json_shapes), cmocka_unit_test(series_take_no_names),
         cmocka_unit_test(steps_in_their_own_shape),
         cmocka_unit_test(missing_values_are_for_series),
         cmocka_unit_test(npy_types),

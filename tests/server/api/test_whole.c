@@ -22,7 +22,8 @@ static int begin(void **state)
     (void)state;
     server = test_server_start((const char *const[]){"conv=" VECTORS "onnx_files/torch_conv.onnx",
                                                      "loop=" VECTORS "onnx_files/loop_weights.onnx",
-                                                     "places=" VECTORS "keras/places.keras", NULL});
+                                                     "places=" VECTORS "keras/places.keras",
+                                                     "states=" VECTORS "keras/states.keras", NULL});
     if (!server) return -1;
     client = test_client_open(server);
     return 0;
@@ -192,6 +193,27 @@ static void refused(const char *model, const char *json, int status, const char 
     answer_free(&a);
 }
 
+/* Attention over a long window takes the square of its length: refused before it is computed, and short ones go on. */
+static void long_windows_are_bounded(void **state)
+{
+    static const char begin_json[] = "{\"instances\":[[", step[] = "[1,0,1,0],";
+    const size_t steps = 12000, head = sizeof begin_json - 1, row = sizeof step - 1;
+    char *json = malloc(head + steps * row + 8);
+    struct answer a;
+    (void)state;
+    assert_non_null(json);
+    memcpy(json, begin_json, head);
+    for (size_t t = 0; t < steps; t++)
+        memcpy(json + head + t * row, step, row);
+    strcpy(json + head + steps * row - 1, "]]}");
+    refused("states", json, 413, "beyond the memory of a run");
+    strcpy(json + head + 9 * row - 1, "]]}");
+    ask(client, "/v1/models/states:predict", json, NULL, &a);
+    assert_int_equal(a.status, 200);
+    answer_free(&a);
+    free(json);
+}
+
 static void what_does_not_fit(void **state)
 {
     (void)state;
@@ -239,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_input),         cmocka_unit_test(several_outputs),
                                        cmocka_unit_test(several_inputs),    cmocka_unit_test(arrays),
-                                       cmocka_unit_test(what_does_not_fit), cmocka_unit_test(listed)};
+                                       cmocka_unit_test(what_does_not_fit), cmocka_unit_test(long_windows_are_bounded),
+                                       cmocka_unit_test(listed)};
     return cmocka_run_group_tests_name("whole", tests, begin, end);
 }
