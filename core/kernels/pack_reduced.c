@@ -1,8 +1,8 @@
 /* pack_reduced.c -- packed weights in fewer bits: [panel][group of k][nv][16], four bytes each.
  *
  * BF16: a group is two k. The lower half holds the upper 16 bits of the first weight. The whole, read as a float as it
- * stands, is the second: its upper half is chosen so that, with the lower half behind it, it comes as near as it can. So
- * the second costs the kernels nothing, and both are off by 2^-8 of themselves at most.
+ * stands, is the second: its upper half is chosen so that, with the lower half behind it, it comes as near as it can.
+ * So the second costs the kernels nothing, and both are off by 2^-8 of themselves at most.
  *
  * INT8: a group is four k, lowest address first. A column's weights are multiples of its scale, -127 .. 127. */
 #include <math.h>
