@@ -134,7 +134,7 @@ def finish(path, found, tensors, x, y, ids, config, scaler, target, extra_tensor
     if whole["task"] == "series":
         whole["series"] = series_block(whole.get("series"), scaler, target, x.shape[-1], y.shape[-1],
                                        whole.get("window", 0))
-    if whole["task"] == "text" and whole["layers"][-1]["type"] == "softmax":
+    if whole["task"] == "text" and whole.get("layers", [{}])[-1].get("type") == "softmax":
         whole["text"] = dict({"outputs": "probabilities"}, **whole.get("text", {}))
     tensors.update({name: np.asarray(a) for name, a in (extra_tensors or {}).items()})
     write_safetensors(path, tensors, whole)
