@@ -11,6 +11,7 @@
 #include "core/base/bytes.h"
 #include "core/base/error.h"
 #include "core/model/model.h"
+#include "core/model/precision.h"
 
 #define BLOB_HEAD ((size_t)64)
 #define BLOB_VERSION 1
@@ -139,7 +140,7 @@ void rnnd_state_save(const rnnd_model *model, const void *state, void *blob)
 static const char *precision_named(const uint8_t *format)
 {
     for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++)
-        if (memcmp(format, precisions[i], 4) == 0) return precisions[i];
+        if (memcmp(format, precisions[i], 4) == 0) return precision_name((enum precision)i);
     return "???";
 }
 
@@ -160,8 +161,8 @@ static rnnd_code check_head(const rnnd_model *m, struct bytes *b, uint64_t *step
     if (memcmp(digest, m->digest, 16) != 0)
         return fail(err, RNND_CONFLICT, "the state belongs to another model: wanted digest %s", m->info.digest);
     if (memcmp(format, precisions[m->graph.precision], 4) != 0)
-        return fail(err, RNND_CONFLICT, "the state is of precision %.4s; wanted %.4s, as this model is opened",
-                    precision_named(format), precisions[m->graph.precision]);
+        return fail(err, RNND_CONFLICT, "the state is of precision %.8s; wanted %s, as this model is opened",
+                    precision_named(format), m->info.precision);
     if (floats != m->recurrent_floats || task_bytes != m->task_bytes || state_bytes != m->state_bytes)
         return fail(
             err, RNND_CORRUPT,
