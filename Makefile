@@ -71,7 +71,7 @@ SERVER_OBJ := $(SERVER_SRC:%.c=$(B)/obj/%.o)
 all: $(B)/rnnd $(B)/librnnd.a $(B)/librnnd.so
 
 AVX512 = -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512
-$(B)/obj/core/kernels/kernels_base.o:   ISA = $(if $(SAN),-fno-inline) # checks in every lane take GCC a minute
+$(B)/obj/core/kernels/kernels_base.o:   ISA = $(if $(SAN),-fno-sanitize=undefined) # in every lane: a minute of GCC
 $(B)/obj/core/kernels/kernels_avx2.o:   ISA = -mavx2 -mfma
 $(B)/obj/core/kernels/kernels_avx512.o: ISA = $(AVX512)
 $(B)/obj/core/kernels/kernels_vnni.o:   ISA = $(AVX512) -mavx512vnni

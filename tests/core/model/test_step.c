@@ -211,7 +211,7 @@ static void carry_is_one_answer(void **unused)
     const struct kernels *const *rows;
     size_t row_count = kernels_list(&rows);
     char *config = malloc(TEXT);
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < 20; round++) {
         struct model_builder b;
         builder_init(&b, rng_u32(&rng));
         struct shape s = random_model(&b, config, false, "");
@@ -259,7 +259,7 @@ static void sliding_is_the_window(void **unused)
 {
     (void)unused;
     char *config = malloc(TEXT), mode[64];
-    for (int round = 0; round < 25; round++) {
+    for (int round = 0; round < 13; round++) {
         struct model_builder b;
         builder_init(&b, rng_u32(&rng));
         size_t W = 1 + below(13), B = 1 + below(5), T = 1 + below(30);
