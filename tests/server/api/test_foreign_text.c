@@ -267,7 +267,7 @@ static void real_windows(void)
     assert_true(arrays_npz(REAL "expected/textgenrnn.npz", "out_probs", &probs));
     for (size_t row = 0; row < ids.dim[0]; row += 5) {
         struct answer a;
-        char session[16];
+        char session[24];
         snprintf(session, sizeof session, "r%zu", row);
         steps(session, "inputs", ids.data + row * ids.dim[1], ids.dim[1], "", &a);
         const struct json *got = json_first(at(&a, "outputs.0"));
