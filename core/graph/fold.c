@@ -188,7 +188,7 @@ static bool is_fixed_shape(struct fold *f, const struct graph_node *n)
             fixed &= p->dim[k] > 0 && k != p->batch_axis && k != p->time_axis;
             t.dim[k] = fixed ? (size_t)p->dim[k] : 0;
         }
-        if (fixed) f->rc.values[n->inputs[0]] = t;
+        if (fixed) f->aside.rc.values[n->inputs[0]] = t;
         return fixed;
     }
     return false;
@@ -252,7 +252,7 @@ rnnd_code graph_fold(struct graph *g, size_t limit_bytes, rnnd_error *err)
         if (g->input_ports) f.dtype[g->inputs[i]] = (signed char)g->input_ports[i].dtype;
     }
     if (ready && fold_list(&f, &g->nodes, &g->node_count, &g->node_cap, true)) settle(&f, g->nodes, g->node_count);
-    rnnd_code code = ready && !f.no_memory ? RNND_OK : fail_memory(err, g->value_count * sizeof *f.rc.values);
+    rnnd_code code = ready && !f.no_memory ? RNND_OK : fail_memory(err, g->value_count * sizeof *f.aside.rc.values);
     fold_close(&f);
     return code ? code : fold_prune(g, err);
 }

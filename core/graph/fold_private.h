@@ -2,17 +2,14 @@
 #ifndef RNND_GRAPH_FOLD_PRIVATE_H
 #define RNND_GRAPH_FOLD_PRIVATE_H
 
+#include "core/graph/aside.h"
 #include "core/graph/fold.h"
-#include "core/ops/op.h"
 
-struct fold_block { struct fold_block *next; unsigned char *memory; };
 struct fold {
-    struct run_context rc;     /* first: ops hand it back to us */
+    struct aside aside;        /* runs one node at a time */
     struct graph *g;
     size_t limit, made;        /* bytes of constants */
     size_t work, work_limit;   /* bytes read and made by what was run here */
-    struct fold_block *blocks; /* memory of the node being run */
-    size_t block_bytes;
     signed char *dtype;        /* of each value, -1 = not known */
     bool *end;                 /* outputs of the graph, of Loop and Scan bodies: their numbers stay */
     bool no_memory;

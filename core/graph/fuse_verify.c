@@ -5,27 +5,20 @@
 #include "core/base/error.h"
 #include "core/base/rng.h"
 #include "core/graph/compile.h"
+#include "core/graph/aside.h"
 #include "core/graph/fuse_private.h"
 #include "core/ops/sequence_weights.h"
 
 #define STEPS 3
 #define MAX_BATCH 64
-#define MEMORY ((size_t)64 << 20) /* besides what the weights may take */
-
-struct block {
-    struct block *next;
-    unsigned char *memory;
-};
+#define TRIAL_BYTES ((size_t)64 << 20) /* besides what the weights may take */
 
 struct trial {
-    struct run_context rc; /* first: ops hand it back to us */
+    struct aside aside;
     struct fuse *f;
     const struct loop *l;
     const struct found_cell *c;
     struct rng rng;
-    struct block *blocks;
-    size_t bytes, limit;
-    bool over; /* more than the limit was asked for: that is no lack of memory */
     size_t batch;
     bool *needed;              /* by value */
     struct graph_node *copies; /* of the body's nodes, prepared */
@@ -33,49 +26,9 @@ struct trial {
     float *c0, *cn;            /* LSTM: c at the start and at the end */
 };
 
-static void *take(struct run_context *rc, size_t bytes)
-{
-    static unsigned char nothing[64] __attribute__((aligned(64)));
-    struct trial *t = (struct trial *)rc;
-    if (bytes == 0) return nothing;
-    t->over = t->over || bytes > t->limit - t->bytes;
-    if (t->over) return NULL;
-    struct block *b = mem_alloc(1, sizeof *b);
-    if (!b || !(b->memory = mem_aligned(bytes))) {
-        mem_free(b);
-        t->f->no_memory = true;
-        return NULL;
-    }
-    b->next = t->blocks;
-    t->blocks = b;
-    t->bytes += bytes;
-    return b->memory;
-}
-
-static rnnd_code give_output(struct run_context *rc, const struct graph_node *n, int i, enum dtype dtype, int rank,
-                             const size_t *dim, rnnd_error *err)
-{
-    size_t bytes = dtype_bytes(dtype);
-    struct tensor t = {.dtype = dtype, .rank = rank};
-    for (int k = 0; k < rank; k++) {
-        t.dim[k] = dim[k];
-        if (!size_mul(bytes, dim[k], &bytes)) return fail_memory(err, (size_t)-1);
-    }
-    t.data = take(rc, bytes);
-    rc->values[n->outputs[i]] = t;
-    return t.data ? RNND_OK : fail_memory(err, bytes);
-}
-
-static rnnd_code run_body(struct run_context *rc, const struct graph_body *body, rnnd_error *err)
-{
-    (void)rc;
-    (void)body;
-    return fail(err, RNND_UNSUPPORTED, "bodies within bodies are not run");
-}
-
 static float *random_floats(struct trial *t, size_t count)
 {
-    float *v = take(&t->rc, count * sizeof *v);
+    float *v = t->aside.rc.scratch(&t->aside.rc, count * sizeof *v);
     for (size_t i = 0; i < count && v; i++)
         v[i] = (float)(2 * rng_unit(&t->rng) - 1);
     return v;
@@ -87,7 +40,7 @@ static float *random_floats(struct trial *t, size_t count)
 static bool lay(struct trial *t, int value, float *data, size_t count)
 {
     const struct size *s = &t->f->sizes[value];
-    struct tensor *to = &t->rc.values[value];
+    struct tensor *to = &t->aside.rc.values[value];
     *to = (struct tensor){.rank = s->rank, .data = data};
     for (int k = 0; k < s->rank; k++) {
         int64_t number;
@@ -149,9 +102,9 @@ static bool run_node(struct trial *t, const struct graph_node *n)
 {
     rnnd_error why;
     for (int k = 0; k < n->input_count; k++)
-        if (n->inputs[k] >= 0 && !t->rc.values[n->inputs[k]].data) return false;
-    rnnd_code code = n->op->run(&t->rc, n, &why);
-    t->f->no_memory = t->f->no_memory || (code == RNND_NO_MEMORY && !t->over);
+        if (n->inputs[k] >= 0 && !t->aside.rc.values[n->inputs[k]].data) return false;
+    rnnd_code code = n->op->run(&t->aside.rc, n, &why);
+    t->f->no_memory = t->f->no_memory || (code == RNND_NO_MEMORY && !t->aside.over);
     return code == RNND_OK;
 }
 
@@ -179,8 +132,8 @@ static bool run_turn(struct trial *t, int step, float *state[2])
     }
     for (int j = 0; j < 2; j++) {
         if (index[j] < 0) continue;
-        const struct tensor *next = &t->rc.values[b->outputs[l->body_output + l->state[index[j]].at]];
-        float *copy = take(&t->rc, row * sizeof *copy);
+        const struct tensor *next = &t->aside.rc.values[b->outputs[l->body_output + l->state[index[j]].at]];
+        float *copy = t->aside.rc.scratch(&t->aside.rc, row * sizeof *copy);
         if (!copy || !next->data || next->dtype != DTYPE_F32 || tensor_count(next) != row) return false;
         state[j] = memcpy(copy, next->data, row * sizeof *copy);
     }
@@ -219,7 +172,7 @@ static bool node_agrees(struct trial *t, const struct graph_node *node)
     int first = (int)g->value_count, inputs[SEQ_MASK], outputs[] = {first + 3, first + 4, first + 5};
     struct graph_node n = *node;
     rnnd_error why;
-    struct tensor *own = t->rc.values + first;
+    struct tensor *own = t->aside.rc.values + first;
     own[0] = (struct tensor){.rank = 3, .dim = {STEPS, t->batch, t->c->inputs}, .data = t->x};
     own[1] = (struct tensor){.rank = 3, .dim = {1, t->batch, H}, .data = t->h};
     own[2] = (struct tensor){.rank = 3, .dim = {1, t->batch, H}, .data = t->c0};
@@ -234,8 +187,8 @@ static bool node_agrees(struct trial *t, const struct graph_node *node)
     n.output_count = t->c->kind == CELL_LSTM ? 3 : 2;
     rnnd_code code = graph_check_node(g, &n, &why);
     if (!code) code = n.op->prepare(g, &n, &why);
-    if (!code) code = n.op->run(&t->rc, &n, &why);
-    t->f->no_memory = t->f->no_memory || (code == RNND_NO_MEMORY && !t->over);
+    if (!code) code = n.op->run(&t->aside.rc, &n, &why);
+    t->f->no_memory = t->f->no_memory || (code == RNND_NO_MEMORY && !t->aside.over);
     if (n.prepared) n.op->release(&n);
     g->weight_bytes = weight_bytes;
     return !code && close_to(own[3].data, t->y, STEPS * row) && close_to(own[4].data, t->y + (STEPS - 1) * row, row) &&
@@ -253,15 +206,14 @@ static bool open(struct trial *t)
     t->batch = fuse_is_number(batch, &number) ? (size_t)number : 2;
     if (t->batch < 1 || t->batch > MAX_BATCH) return false;
     rng_seed(&t->rng, 1, 1);
-    t->rc = (struct run_context){
-        .graph = g, .kernels = g->kernels, .scratch = take, .output = give_output, .run_body = run_body};
-    t->rc.values = mem_alloc(values, sizeof *t->rc.values);
+    aside_open(&t->aside, g, TRIAL_BYTES + t->f->limit);
+    t->aside.rc.values = mem_alloc(values, sizeof *t->aside.rc.values);
     t->needed = mem_alloc(values, sizeof *t->needed);
     t->copies = mem_alloc(t->l->body->node_count + 1, sizeof *t->copies);
-    t->f->no_memory = t->f->no_memory || !t->rc.values || !t->needed || !t->copies;
+    t->f->no_memory = t->f->no_memory || !t->aside.rc.values || !t->needed || !t->copies;
     if (t->f->no_memory) return false;
     for (size_t i = 0; i < g->value_count; i++)
-        if (g->values[i].is_constant) t->rc.values[i] = g->values[i].constant;
+        if (g->values[i].is_constant) t->aside.rc.values[i] = g->values[i].constant;
     row = t->batch * t->c->hidden;
     t->x = random_floats(t, STEPS * t->batch * t->c->inputs);
     t->h = random_floats(t, row);
@@ -274,22 +226,19 @@ static void close(struct trial *t)
 {
     for (size_t i = 0; i < t->l->body->node_count && t->copies; i++)
         if (t->copies[i].prepared && t->copies[i].op->release) t->copies[i].op->release(&t->copies[i]);
-    for (struct block *b = t->blocks, *next; b; b = next) {
-        next = b->next;
-        mem_free(b->memory);
-        mem_free(b);
-    }
-    mem_free(t->rc.values);
+    aside_free(&t->aside);
+    mem_free(t->aside.rc.values);
     mem_free(t->needed);
     mem_free(t->copies);
 }
 
 bool fuse_agree(struct fuse *f, const struct loop *l, const struct found_cell *c, const struct graph_node *node)
 {
-    struct trial t = {.f = f, .l = l, .c = c, .limit = MEMORY + f->limit};
+    struct trial t = {.f = f, .l = l, .c = c};
     bool done = open(&t);
     if (done) mark_needed(&t);
     done = done && prepare(&t) && run_turns(&t) && node_agrees(&t, node);
     close(&t);
+    f->no_memory = f->no_memory || t.aside.no_memory;
     return done && !f->no_memory;
 }
