@@ -4,7 +4,7 @@
 #   make run [PORT=8080]    build, then serve the bundled models with a page at http://127.0.0.1:8080/
 #   make test [T=word]      all tests (plain, then the unit tests under ASan and UBSan); T=core/base picks by name
 #   make check              house rules: layers, exported symbols, banned calls
-#   make bench              speed, as CSV
+#   make bench              [SUITE=kernels|tasks|server] speed, beside its peers (tests/bench/README.md)
 #   make fuzz               [T=word] [SECONDS=600] each parser on mutated files, with clang (tests/fuzz/README.md)
 #   make conformance        CASES=folder [CONFIGS=folder]: models with inputs and expected outputs, in any usual layout
 #   make container-test     build the image and try it (root, buildah, podman)
@@ -129,7 +129,7 @@ UNIT = $(strip $(foreach t,$(TESTS_CORE) $(TESTS_SERVER),$(if $(findstring $(T),
 unit: $(if $(T),$(UNIT),$(TESTS_CORE) $(TESTS_SERVER))
 
 # ---- what people type ------------------------------------------------------------------------------------------------
-.PHONY: packages test-packages fuzz-packages fuzz run test unit-run check bench conformance install container-test models clean help
+.PHONY: packages test-packages fuzz-packages bench-packages fuzz run test unit-run check bench conformance install container-test models clean help
 packages:
 	@sh tests/lib/packages.sh $(PACKAGES)
 fuzz-packages:
@@ -150,11 +150,14 @@ test: test-packages
 check: $(B)/librnnd.so
 	@B=$(B) sh tests/check.sh
 
-bench: packages
-	@$(MAKE) --no-print-directory all $(B)/bench
-	@$(B)/bench
+# what is measured beside rnnd: a peer that cannot be installed is named and left out
+bench-packages: packages
+	@B=build sh tests/bench/peers/install.sh
+bench: bench-packages
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(B)/bench
+	@$(B)/bench $(SUITE)
 
-$(B)/bench: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/*.c)) $(B)/librnnd.a
+$(B)/bench: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/*.c tests/bench/*/*.c)) $(B)/librnnd.a
 	$(CC) $(ALL_CFLAGS) $^ -o $@ $(CORE_LIBS)
 
 # side files for models that do not say what they are: CONFIGS/CASE.rnnd.json
