@@ -154,10 +154,14 @@ check: $(B)/librnnd.so
 bench-packages: packages
 	@B=build sh tests/bench/peers/install.sh
 bench: bench-packages
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(B)/bench
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(B)/bench $(B)/bench-control
 	@$(B)/bench $(SUITE)
 
-$(B)/bench: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/*.c tests/bench/*/*.c)) $(B)/librnnd.a
+BENCH_PEERS := $(wildcard tests/bench/peers/*.c)
+# rnnd's HTTP stack with something else behind it
+$(B)/bench-control: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/control/*.c server/http/*.c) $(BENCH_PEERS))
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(SERVER_LIBS) $(CORE_LIBS)
+$(B)/bench: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/*.c) $(BENCH_PEERS)) $(B)/librnnd.a
 	$(CC) $(ALL_CFLAGS) $^ -o $@ $(CORE_LIBS)
 
 # side files for models that do not say what they are: CONFIGS/CASE.rnnd.json

@@ -44,4 +44,8 @@ void stepper_open(struct stepper *s, rnnd_model *model, size_t batch);
 void stepper_step(struct stepper *s);
 void stepper_close(struct stepper *s); /* and the model */
 
+/* So many texts of so many tokens by one text model, sampled and stepped together in this thread; tokens per second. */
+#define MAX_TEXTS 64
+double generate_tokens_per_s(const rnnd_model *m, rnnd_workspace *ws, size_t texts, int64_t tokens);
+
 #endif

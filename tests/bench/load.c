@@ -2,30 +2,27 @@
 #include "tests/bench/load.h"
 
 #include <arpa/inet.h>
+#include <math.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/bench/bench.h"
+#include "tests/bench/load_private.h"
 
-#define BUFFER 65536
+#define SILENCE_US 20e6 /* no answer for so long: the server hangs */
 
-struct connection {
-    int fd;
-    const char *request;
-    size_t request_bytes, got;
-    double sent_us;
-    char buffer[BUFFER];
-};
+/* ---- connections ------------------------------------------------------------------------------------------------- */
 
 static int dial(uint16_t port)
 {
-    struct sockaddr_in a = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
     if (fd < 0) return -1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -34,52 +31,18 @@ static int dial(uint16_t port)
     return -1;
 }
 
-static bool send_request(struct connection *c)
-{
-    c->got = 0;
-    c->sent_us = now_us();
-    return send(c->fd, c->request, c->request_bytes, MSG_NOSIGNAL) == (ssize_t)c->request_bytes;
-}
-
-static bool receive(struct connection *c)
-{
-    if (c->got == BUFFER - 1) return false;
-    ssize_t n = recv(c->fd, c->buffer + c->got, BUFFER - 1 - c->got, 0);
-    if (n <= 0) return false;
-    c->got += (size_t)n;
-    c->buffer[c->got] = 0;
-    return true;
-}
-
-static bool accepted(const struct connection *c)
-{
-    return c->got > 12 && memcmp(c->buffer, "HTTP/1.1 2", 10) == 0;
-}
-
-/* Is the answer there as a whole? */
-static bool complete(const struct connection *c)
-{
-    const char *end = strstr(c->buffer, "\r\n\r\n"), *length;
-    if (!end) return false;
-    length = strcasestr(c->buffer, "\r\ncontent-length:");
-    if (!length || length > end) return false;
-    return c->got >= (size_t)(end + 4 - c->buffer) + strtoul(length + 17, NULL, 10);
-}
-
-static struct connection *connect_all(uint16_t port, char *const *requests, size_t clients)
+struct connection *load_connect(uint16_t port, size_t clients)
 {
     struct connection *all = calloc(clients, sizeof *all);
     if (!all) die("no memory for %zu connections", clients);
     for (size_t i = 0; i < clients; i++) {
-        all[i].request = requests[i];
-        all[i].request_bytes = strlen(requests[i]);
         all[i].fd = dial(port);
         if (all[i].fd < 0) die("connection %zu to port %u failed", i, port);
     }
     return all;
 }
 
-static int watch(struct connection *all, size_t clients)
+int load_watch(struct connection *all, size_t clients)
 {
     int poll = epoll_create1(EPOLL_CLOEXEC);
     for (size_t i = 0; i < clients; i++) {
@@ -89,118 +52,255 @@ static int watch(struct connection *all, size_t clients)
     return poll;
 }
 
-static void hang_up(struct connection *all, size_t clients, int poll)
+void load_hang_up(struct connection *all, size_t clients, int poll)
 {
-    for (size_t i = 0; i < clients; i++) close(all[i].fd);
+    for (size_t i = 0; i < clients; i++)
+        close(all[i].fd);
     close(poll);
     free(all);
 }
 
-void load_run(uint16_t port, char *const *requests, size_t clients, double seconds, struct load_result *out)
+static void put_ids(const struct load_request *r)
 {
-    struct connection *all = connect_all(port, requests, clients);
-    size_t cap = 1 << 20, count = 0, waiting = clients;
-    double *latency = malloc(cap * sizeof *latency);
-    int poll = watch(all, clients);
-    if (!latency) die("no memory for %zu latencies", cap);
-    for (size_t i = 0; i < clients; i++) /* a first request each, to warm up */
-        if (!send_request(&all[i])) die("sending failed");
-    for (size_t i = 0; i < clients; i++)
-        while (!complete(&all[i]))
-            if (!receive(&all[i])) die("no answer to: %.60s", requests[i]);
-    double start = now_us(), end = start + seconds * 1e6, now = start;
-    for (size_t i = 0; i < clients; i++) send_request(&all[i]);
-    while (waiting) {
-        struct epoll_event events[64];
-        int n = epoll_wait(poll, events, 64, 10000);
-        if (n <= 0) die("no answer within 10 s");
-        for (int k = 0; k < n; k++) {
-            struct connection *c = events[k].data.ptr;
-            if (!receive(c)) die("a connection broke");
-            if (!complete(c)) continue;
-            now = now_us();
-            if (!accepted(c)) die("refused: %.300s", c->buffer);
-            if (count < cap) latency[count++] = now - c->sent_us;
-            if (now < end)
-                send_request(c);
-            else
-                waiting--;
-        }
+    struct load_ids *ids = r->ids;
+    for (size_t i = 0; i < r->rows; i++) {
+        char *digits = r->bytes + r->id_at + i * r->id_stride;
+        uint32_t id = ids->order[ids->next++];
+        if (ids->next == ids->count) ids->next = 0;
+        for (size_t k = LOAD_DIGITS; k-- > 0; id /= 10)
+            digits[k] = (char)('0' + id % 10);
     }
-    out->requests_per_s = (double)count / ((now - start) * 1e-6);
-    out->p50_us = quantile(latency, count, 0.5);
-    out->p99_us = quantile(latency, count, 0.99);
-    free(latency);
-    hang_up(all, clients, poll);
 }
 
-/* Keeps the last part of what was read, which holds the end of a stream and its usage. */
-static void keep_tail(struct connection *c)
+void load_send(struct connection *c, const struct load_request *r)
 {
-    size_t tail = 4096;
-    if (c->got < BUFFER / 2) return;
-    memmove(c->buffer, c->buffer + c->got - tail, tail);
-    c->got = tail;
-    c->buffer[tail] = 0;
+    put_ids(r);
+    c->got = c->left = 0;
+    c->in_body = false;
+    for (size_t sent = 0; sent < r->length;) {
+        ssize_t n = send(c->fd, r->bytes + sent, r->length - sent, MSG_NOSIGNAL);
+        if (n <= 0) die("sending %zu bytes failed: the server hung up", r->length);
+        sent += (size_t)n;
+    }
 }
 
-double load_streams(uint16_t port, const char *request, size_t streams)
+bool load_receive(struct connection *c)
 {
-    char *requests[64] = {NULL};
-    double tokens = 0;
-    if (streams > 64) die("at most 64 streams");
-    for (size_t i = 0; i < streams; i++) requests[i] = (char *)(uintptr_t)request;
-    struct connection *all = connect_all(port, requests, streams);
-    int poll = watch(all, streams);
+    if (c->got == LOAD_BUFFER - 1) return false;
+    ssize_t n = recv(c->fd, c->buffer + c->got, LOAD_BUFFER - 1 - c->got, 0);
+    if (n <= 0) return false;
+    c->got += (size_t)n;
+    c->buffer[c->got] = 0;
+    return true;
+}
+
+bool load_accepted(const struct connection *c)
+{
+    return c->got > 12 && memcmp(c->buffer, "HTTP/1.1 2", 10) == 0;
+}
+
+/* The head is there: how much of the body is still to come. */
+static bool begin_body(struct connection *c)
+{
+    const char *end = strstr(c->buffer, "\r\n\r\n");
+    if (!end) return false;
+    const char *length = strcasestr(c->buffer, "\r\ncontent-length:");
+    if (!load_accepted(c) || !length || length > end) die("refused: %.300s", c->buffer);
+    size_t whole = (size_t)(end + 4 - c->buffer) + strtoul(length + 17, NULL, 10);
+    if (whole < c->got) die("more was answered than asked: %.300s", c->buffer);
+    c->left = whole - c->got;
+    return c->in_body = true;
+}
+
+/* Reads once; true when the answer is there as a whole. Of long bodies only the bytes are counted. */
+static bool read_answer(struct connection *c)
+{
+    static char passing[1 << 20];
+    if (!c->in_body) {
+        if (!load_receive(c)) die("the server hung up, or its head is too long: %.100s", c->buffer);
+        return begin_body(c) && c->left == 0;
+    }
+    ssize_t n = recv(c->fd, passing, c->left < sizeof passing ? c->left : sizeof passing, 0);
+    if (n <= 0) die("the server hung up in the middle of an answer");
+    c->left -= (size_t)n;
+    return c->left == 0;
+}
+
+/* ---- a run ------------------------------------------------------------------------------------------------------- */
+
+struct run {
+    const struct load *load;
+    struct connection *all, *idle; /* open loop: those that wait for the next request due */
+    int poll;
+    double *latency;
+    size_t cap, count, waiting; /* answers to come */
+    double end_us, last_us, next_due_us;
+    uint64_t random;
+};
+
+static const struct load_request *request_of(const struct run *r, const struct connection *c)
+{
+    return &r->load->requests[r->load->shared ? 0 : (size_t)(c - r->all)];
+}
+
+static void note(struct run *r, double latency_us)
+{
+    if (r->count == r->cap) {
+        r->cap = r->cap ? r->cap * 2 : 1 << 16;
+        r->latency = realloc(r->latency, r->cap * sizeof *r->latency);
+        if (!r->latency) die("no memory for %zu latencies", r->cap);
+    }
+    r->latency[r->count++] = latency_us;
+}
+
+/* Microseconds to the next request of an open loop: exponential, so that requests come as from many clients that know
+ * nothing of each other. */
+static double gap_us(struct run *r)
+{
+    r->random = r->random * 6364136223846793005u + 1442695040888963407u;
+    double u = ((double)(r->random >> 11) + 0.5) * 0x1p-53;
+    return -log(u) * 1e6 / r->load->rate;
+}
+
+/* Sends what is due and finds a connection. */
+static void send_due(struct run *r)
+{
+    while (r->idle && r->next_due_us <= now_us() && r->next_due_us < r->end_us) {
+        struct connection *c = r->idle;
+        r->idle = c->next_idle;
+        c->due_us = r->next_due_us;
+        r->next_due_us += gap_us(r);
+        r->waiting++;
+        load_send(c, request_of(r, c));
+    }
+}
+
+static void answered(struct run *r, struct connection *c)
+{
+    r->last_us = now_us();
+    note(r, r->last_us - c->due_us);
+    if (r->load->rate > 0) {
+        r->waiting--;
+        c->next_idle = r->idle;
+        r->idle = c;
+    } else if (r->last_us < r->end_us) {
+        c->due_us = r->last_us;
+        load_send(c, request_of(r, c));
+    } else {
+        r->waiting--;
+    }
+}
+
+static void wait_for_answers(struct run *r)
+{
+    struct epoll_event events[64];
+    bool to_send = r->load->rate > 0 && r->idle && r->next_due_us < r->end_us;
+    double wait_us = to_send ? r->next_due_us - now_us() : SILENCE_US;
+    if (wait_us < 0) wait_us = 0;
+    struct timespec wait = {(time_t)(wait_us * 1e-6), (long)(fmod(wait_us, 1e6) * 1e3)};
+    int n = epoll_pwait2(r->poll, events, 64, &wait, NULL);
+    if (n < 0 || (n == 0 && !to_send)) die("no answer within %.0f s", SILENCE_US * 1e-6);
+    for (int k = 0; k < n; k++)
+        if (read_answer(events[k].data.ptr)) answered(r, events[k].data.ptr);
+}
+
+static void warm_up(struct run *r)
+{
+    for (size_t i = 0; i < r->load->clients; i++)
+        load_send(&r->all[i], request_of(r, &r->all[i]));
+    for (size_t i = 0; i < r->load->clients; i++)
+        while (!read_answer(&r->all[i]))
+            continue;
+}
+
+void load_run(const struct load *load, void (*between)(void *context), void *context, struct load_result *out)
+{
+    struct run r = {.load = load, .random = 1};
+    r.all = load_connect(load->port, load->clients);
+    r.poll = load_watch(r.all, load->clients);
+    prctl(PR_SET_TIMERSLACK, 1ul); /* waits end when they should, not 50 us later */
+    warm_up(&r);
+    if (between) between(context);
     double start = now_us();
-    for (size_t i = 0; i < streams; i++)
-        if (!send_request(&all[i])) die("sending failed");
-    for (size_t waiting = streams; waiting;) {
-        struct epoll_event events[64];
-        int n = epoll_wait(poll, events, 64, 20000);
-        if (n <= 0) die("a stream fell silent for 20 s");
-        for (int k = 0; k < n; k++) {
-            struct connection *c = events[k].data.ptr;
-            bool first = c->got == 0;
-            if (!receive(c)) die("a stream broke");
-            if (first && !accepted(c)) die("refused: %.300s", c->buffer);
-            if (c->got >= 5 && memcmp(c->buffer + c->got - 5, "0\r\n\r\n", 5) == 0) {
-                const char *usage = strstr(c->buffer, "\"completion_tokens\":");
-                if (!usage) die("a stream ended without its usage: %.300s", c->buffer);
-                tokens += strtod(usage + 20, NULL);
-                waiting--;
-            }
-            keep_tail(c);
+    r.end_us = start + load->seconds * 1e6;
+    if (load->rate > 0) {
+        for (size_t i = 0; i < load->clients; i++)
+            r.all[i].next_idle = i + 1 < load->clients ? &r.all[i + 1] : NULL;
+        r.idle = r.all;
+        r.next_due_us = start + gap_us(&r);
+    } else {
+        r.waiting = load->clients;
+        for (size_t i = 0; i < load->clients; i++) {
+            r.all[i].due_us = now_us();
+            load_send(&r.all[i], request_of(&r, &r.all[i]));
         }
     }
-    double seconds = (now_us() - start) * 1e-6;
-    hang_up(all, streams, poll);
-    return tokens / seconds;
+    while (r.waiting || (load->rate > 0 && r.next_due_us < r.end_us)) {
+        if (load->rate > 0) send_due(&r);
+        wait_for_answers(&r);
+    }
+    if (!r.count) die("no request fell due in %.2f s", load->seconds);
+    double seconds = (r.last_us - start) * 1e-6;
+    *out = (struct load_result){.requests = r.count,
+                                .seconds = seconds,
+                                .requests_per_s = (double)r.count / seconds,
+                                .p50_us = quantile(r.latency, r.count, 0.5),
+                                .p90_us = quantile(r.latency, r.count, 0.9),
+                                .p99_us = quantile(r.latency, r.count, 0.99),
+                                .p999_us = quantile(r.latency, r.count, 0.999)};
+    free(r.latency);
+    load_hang_up(r.all, load->clients, r.poll);
 }
 
-bool load_once(uint16_t port, const char *request)
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
+char *load_once(uint16_t port, const struct load_request *request)
 {
     struct connection *c = calloc(1, sizeof *c);
+    char *body = NULL;
     if (!c) die("no memory for a connection");
     c->fd = dial(port);
-    c->request = request;
-    c->request_bytes = strlen(request);
-    bool good = c->fd >= 0 && send_request(c);
-    while (good && !complete(c)) good = receive(c);
-    good = good && accepted(c);
-    if (c->fd >= 0) close(c->fd);
+    if (c->fd >= 0) {
+        load_send(c, request);
+        while (load_receive(c)) {
+            const char *end = strstr(c->buffer, "\r\n\r\n"), *length = strcasestr(c->buffer, "\r\ncontent-length:");
+            if (!end || !length || c->got < (size_t)(end + 4 - c->buffer) + strtoul(length + 17, NULL, 10)) continue;
+            if (load_accepted(c)) body = strdup(end + 4);
+            break;
+        }
+        close(c->fd);
+    }
     free(c);
-    return good;
+    return body;
 }
 
-char *load_request(const char *path, const char *body)
+struct load_request load_request(const char *path, const char *type, const void *body, size_t body_bytes)
 {
-    char *text = NULL;
-    int n = body ? asprintf(&text,
-                            "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                            "Content-Length: %zu\r\n\r\n%s",
-                            path, strlen(body), body)
-                 : asprintf(&text, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
-    if (n < 0) die("no memory for a request");
-    return text;
+    struct load_request r = {0};
+    char head[512];
+    int n = body ? snprintf(head, sizeof head,
+                            "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nAccept: %s\r\n"
+                            "Content-Length: %zu\r\n\r\n",
+                            path, type, type, body_bytes)
+                 : snprintf(head, sizeof head, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
+    r.length = (size_t)n + (body ? body_bytes : 0);
+    r.bytes = malloc(r.length + 1);
+    if (!r.bytes) die("no memory for a request of %zu bytes", r.length);
+    memcpy(r.bytes, head, (size_t)n);
+    if (body) memcpy(r.bytes + n, body, body_bytes);
+    r.bytes[r.length] = 0;
+    return r;
+}
+
+void load_shuffle(struct load_ids *ids, size_t count)
+{
+    uint64_t x = 1;
+    *ids = (struct load_ids){.order = malloc(count * sizeof *ids->order), .count = count};
+    if (!ids->order) die("no memory for %zu ids", count);
+    for (size_t i = 0; i < count; i++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        size_t at = (size_t)((x >> 33) % (i + 1));
+        ids->order[i] = ids->order[at];
+        ids->order[at] = (uint32_t)i;
+    }
 }

@@ -1,221 +1,187 @@
-/* server.c -- suite: the built rnnd over loopback: sessions beside an empty handler, event streams, starting. */
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <signal.h>
+/* server.c -- suite: rnnd over loopback, beside an empty handler and other servers that do the same job. */
+#include "tests/bench/control/lstm.h"
+#include "tests/bench/server.h"
+
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/bench/bench.h"
-#include "tests/bench/load.h"
+/* ---- what the parts share ---------------------------------------------------------------------------------------- */
 
-#define ROUNDS 5
-#define ROUND_S 0.5
-#define STARTS 5
-#define MAX_CLIENTS 64
-#define MODEL_INPUTS 8 /* of the LSTM of 256 units with one output that sessions step */
-
-struct server {
-    pid_t pid;
-    uint16_t port;
-    double start_ms; /* from fork to the first answered step */
-};
-
-static uint16_t free_port(void)
+void start_rnnd(struct process *p, const struct suite_files *f, const char *const *more)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, size) || getsockname(fd, (struct sockaddr *)&a, &size))
-        die("no free port");
-    close(fd);
-    return ntohs(a.sin_port);
-}
-
-/* The rnnd of the build this program belongs to. */
-static bool find_rnnd(char *path, size_t cap)
-{
-    ssize_t n = readlink("/proc/self/exe", path, cap - 1);
-    if (n <= 0) return false;
-    path[n] = 0;
-    char *slash = strrchr(path, '/');
-    snprintf(slash + 1, cap - (size_t)(slash + 1 - path), "rnnd");
-    return access(path, X_OK) == 0;
-}
-
-static void server_start(struct server *s, const char *rnnd, const char *model, const char *text, const char *first)
-{
-    char listen[32];
-    pid_t parent = getpid();
-    s->port = free_port();
-    snprintf(listen, sizeof listen, "127.0.0.1:%u", s->port);
-    double start = now_us();
-    s->pid = fork();
-    if (s->pid < 0) die("fork failed");
-    if (s->pid == 0) {
-        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        prctl(PR_SET_PDEATHSIG, SIGKILL); /* never outlives us */
-        if (null < 0 || getppid() != parent) _exit(127);
-        dup2(null, 1);
-        dup2(null, 2);
-        execl(rnnd, rnnd, "serve", "--listen", listen, "--log-format", "off", model, text, (char *)NULL);
-        _exit(127);
+    char models[3][300];
+    const char *args[PROCESS_ARGS + 1] = {f->rnnd, "serve", "--listen", "127.0.0.1:%", "--log-format", "off"};
+    const struct load_request first = request_step(0);
+    size_t n = 6, m = 0;
+    while (more && *more)
+        args[n++] = *more++;
+    const char *const files[] = {f->lstm, f->text, f->series}, *const names[] = {"lstm", "text", "series"};
+    for (size_t i = 0; i < 3; i++) {
+        if (!files[i][0]) continue;
+        snprintf(models[m], sizeof models[m], "%s=%s", names[i], files[i]);
+        args[n++] = models[m++];
     }
-    while (!load_once(s->port, first)) {
-        if (waitpid(s->pid, NULL, WNOHANG) == s->pid || now_us() - start > 20e6) die("%s does not start", rnnd);
-        usleep(200);
-    }
-    s->start_ms = (now_us() - start) * 1e-3;
+    args[n] = NULL;
+    if (!process_start(p, args, &first)) die("%s does not start", f->rnnd);
+    free(first.bytes);
 }
 
-static void server_stop(const struct server *s)
+bool start_control(struct process *p, const struct suite_files *f, const char *mode)
 {
-    kill(s->pid, SIGTERM);
-    for (int i = 0; waitpid(s->pid, NULL, WNOHANG) == 0; i++) {
-        if (i == 500) kill(s->pid, SIGKILL);
-        usleep(20000);
-    }
+    const char *const args[] = {f->control, mode, "%", f->lstm, NULL};
+    const struct load_request first = request_step(0);
+    bool started = f->control[0] && process_start(p, args, &first);
+    free(first.bytes);
+    if (!started) fprintf(stderr, "bench: left out: the control server \"%s\"\n", mode);
+    return started;
 }
 
-static double resident_mib(const struct server *s)
+struct load_request *requests_per_client(struct load_request (*make)(size_t), size_t clients)
 {
-    char path[64], line[256];
-    double kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)s->pid);
-    FILE *f = fopen(path, "r");
-    while (f && fgets(line, sizeof line, f))
-        if (strncmp(line, "VmRSS:", 6) == 0) kib = strtod(line + 6, NULL);
-    if (f) fclose(f);
-    return kib / 1024;
+    struct load_request *r = malloc(clients * sizeof *r);
+    if (!r) die("no memory for %zu requests", clients);
+    for (size_t i = 0; i < clients; i++)
+        r[i] = make(i);
+    return r;
 }
 
-static char *step_request(const char *model, size_t session)
+void free_requests(struct load_request *r, size_t count)
 {
-    char path[64], body[512];
-    size_t at = (size_t)snprintf(body, sizeof body, "{\"model\":\"%s\",\"inputs\":[[", model);
-    for (int i = 0; i < MODEL_INPUTS; i++)
-        at += (size_t)snprintf(body + at, sizeof body - at, i ? ",%.4f" : "%.4f", 0.1 * i - 0.37);
-    snprintf(body + at, sizeof body - at, "]]}");
-    snprintf(path, sizeof path, "/v1/sessions/bench-%zu/steps", session);
-    return load_request(path, body);
+    for (size_t i = 0; i < count; i++)
+        free(r[i].bytes);
+    free(r);
 }
 
-/* The step alone, without a server: what the exchange adds is the difference. */
-static void bare_steps(const char *path)
+struct server_case *case_closed(struct case_list *list, const char *name, const char *server,
+                                const struct process *process, const struct load_request *requests, bool shared,
+                                size_t clients)
 {
-    enum { STEPS = 20000 };
-    static double us[STEPS];
-    struct stepper s;
-    stepper_open(&s, open_path(path), 1);
-    double start = now_us(), before = start;
-    for (size_t i = 0; i < STEPS; i++) {
-        stepper_step(&s);
-        double now = now_us();
-        us[i] = now - before;
-        before = now;
-    }
-    double rate = STEPS / ((before - start) * 1e-6);
-    printf("server,step_in_process,1,%.0f,%.2f,%.2f\n", rate, quantile(us, STEPS, 0.5), quantile(us, STEPS, 0.99));
-    stepper_close(&s);
+    struct server_case *c = case_add(list, name, server, process);
+    c->load = (struct load){.clients = clients, .requests = requests, .shared = shared};
+    return c;
 }
 
-static void requests(const struct server *s, const char *path)
+/* ---- goals ------------------------------------------------------------------------------------------------------- */
+
+static void goal(const char *what, double measured, const char *relation, double wanted)
 {
-    static const size_t clients[] = {1, 8, MAX_CLIENTS};
-    static const char *const names[] = {"livez", "step_lstm_256"};
-    char *texts[2][MAX_CLIENTS];
-    double figures[2][3][3][ROUNDS];
-    for (size_t i = 0; i < MAX_CLIENTS; i++) {
-        texts[0][i] = load_request("/livez", NULL);
-        texts[1][i] = step_request("lstm", i);
-    }
-    for (size_t round = 0; round < ROUNDS; round++)
-        for (size_t c = 0; c < 3; c++)
-            for (size_t kind = 0; kind < 2; kind++) {
-                struct load_result r;
-                load_run(s->port, texts[kind], clients[c], ROUND_S, &r);
-                figures[kind][c][0][round] = r.requests_per_s;
-                figures[kind][c][1][round] = r.p50_us;
-                figures[kind][c][2][round] = r.p99_us;
-            }
-    printf("suite,case,clients,requests_per_s,p50_us,p99_us\n");
-    bare_steps(path);
-    for (size_t kind = 0; kind < 2; kind++)
-        for (size_t c = 0; c < 3; c++)
-            printf("server,%s,%zu,%.0f,%.1f,%.1f\n", names[kind], clients[c], median(figures[kind][c][0], ROUNDS),
-                   median(figures[kind][c][1], ROUNDS), median(figures[kind][c][2], ROUNDS));
-    printf("\n");
-    for (size_t i = 0; i < MAX_CLIENTS; i++) free(texts[0][i]), free(texts[1][i]);
+    bool most = relation[0] == '<', good = most ? measured <= wanted : measured >= wanted;
+    if (!isnan(measured))
+        printf("%-78s %8.2f  goal %s %.2f  %s\n", what, measured, relation, wanted, good ? "met" : "missed");
 }
 
-static void streams(const struct server *s, const char *text_path)
+enum part_name { STEPS, MIXED, STREAMS, MANY, GROWTH, PEERS, PARTS };
+
+static double figure_of(struct case_list *lists, enum part_name part, const char *name, const char *server,
+                        size_t clients, enum figure f)
 {
-    static const size_t counts[] = {1, 32};
-    static const int tokens[] = {2000, 250};
-    char *request[2], body[256];
-    double speed[2][ROUNDS];
-    rnnd_model *m = open_path(text_path);
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(body, sizeof body,
-                 "{\"model\":\"text\",\"prompt\":\"a\",\"max_tokens\":%d,\"temperature\":0.8,\"seed\":1,"
-                 "\"stream\":true,\"stream_options\":{\"include_usage\":true}}",
-                 tokens[i]);
-        request[i] = load_request("/v1/completions", body);
-    }
-    for (size_t round = 0; round < ROUNDS; round++)
-        for (size_t i = 0; i < 2; i++) speed[i][round] = load_streams(s->port, request[i], counts[i]);
-    printf("suite,model,streams,tokens_per_s\n");
-    for (size_t i = 0; i < 2; i++) {
-        printf("sse,%s,%zu,%.0f\n", rnnd_model_info(m)->name, counts[i], median(speed[i], ROUNDS));
-        free(request[i]);
-    }
-    printf("\n");
-    rnnd_model_close(m);
+    return case_figure(case_find(&lists[part], name, server, clients), f);
 }
 
-static void measure(const char *rnnd, const char *lstm, const char *text_path)
+static double growth_of(struct case_list *lists, const char *name, const char *server, size_t clients)
 {
-    struct server s;
-    char model[300], text[300];
-    double start_ms[STARTS], idle_mib[STARTS];
-    char *first = step_request("lstm", 0);
-    snprintf(model, sizeof model, "lstm=%s", lstm);
-    snprintf(text, sizeof text, "text=%s", text_path);
-    for (size_t i = 0; i < STARTS; i++) {
-        if (i) server_stop(&s);
-        server_start(&s, rnnd, model, text, first);
-        start_ms[i] = s.start_ms;
-        idle_mib[i] = resident_mib(&s);
+    return figure_of(lists, GROWTH, name, server, clients, CPU_US);
+}
+
+static void print_goals(struct case_list *lists)
+{
+#define OF(part, name, server, clients, f) figure_of(lists, part, name, server, clients, f)
+    static const size_t clients[] = {1, 8, 64, 256};
+    double bare_us = 1e6 / OF(STEPS, "bare_step", "in_process", 0, STEPS_PER_S), slowest = INFINITY;
+    printf("\ngoals\n");
+    goal("whole server, loopback: one session, p50 of a step / (p50 of an empty handler + bare step)",
+         OF(STEPS, "step_json", "rnnd", 1, P50) / (OF(STEPS, "empty", "control", 1, P50) + bare_us), "<=", 1.3);
+    goal("whole server, loopback: 64 clients, requests/s of steps / of an empty handler",
+         OF(STEPS, "step_json", "rnnd", 64, REQUESTS_PER_S) / OF(STEPS, "empty", "control", 64, REQUESTS_PER_S),
+         ">=", 0.7);
+    for (size_t i = 0; i + 1 < 4; i++) {
+        double ratio = OF(STEPS, "step_json", "rnnd", clients[i + 1], REQUESTS_PER_S) /
+                       OF(STEPS, "step_json", "rnnd", clients[i], REQUESTS_PER_S);
+        if (ratio < slowest) slowest = ratio;
     }
-    requests(&s, lstm);
-    streams(&s, text_path);
-    printf("suite,start_to_first_answer_ms,resident_at_start_mib,resident_after_load_mib\n");
-    printf("process,%.1f,%.1f,%.1f\n\n", median(start_ms, STARTS), median(idle_mib, STARTS), resident_mib(&s));
-    server_stop(&s);
-    free(first);
+    if (!isinf(slowest))
+        goal("never slower with more clients: least ratio of requests/s, 8/1, 64/8, 256/64", slowest, ">=", 0.97);
+    goal("HTTP text: tokens/s of one event stream / of the loop in process",
+         OF(STREAMS, "stream", "rnnd", 1, STEPS_PER_S) / OF(STREAMS, "generate_1", "in_process", 0, STEPS_PER_S),
+         ">=", 0.8);
+    goal("HTTP text: tokens/s of 64 event streams / of one",
+         OF(STREAMS, "stream", "rnnd", 64, STEPS_PER_S) / OF(STREAMS, "stream", "rnnd", 1, STEPS_PER_S), ">=", 4);
+    goal("sessions, 10 -> 100,000: CPU per request, single steps",
+         growth_of(lists, "any_step", "rnnd_100k", 8) / growth_of(lists, "any_step", "rnnd_10", 8), "<=", 1.2);
+    goal("sessions, 10 -> 100,000: CPU per step, 10 rows a request",
+         growth_of(lists, "many_lines", "rnnd_100k", 1) / growth_of(lists, "many_lines", "rnnd_10", 1), "<=", 1.2);
+#undef OF
+}
+
+/* ---- the suite --------------------------------------------------------------------------------------------------- */
+
+static void write_file(const char *path, const void *data, size_t bytes)
+{
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(data, 1, bytes, f) != bytes || fclose(f)) die("writing %s failed", path);
+}
+
+/* For ONNX Runtime, from the floats at the end of a native file. */
+static void write_onnx(struct suite_files *f, const unsigned char *image, size_t bytes)
+{
+    float *w = malloc(LSTM_FLOATS * sizeof *w);
+    size_t onnx_bytes;
+    if (!w) die("no memory for %d weights", LSTM_FLOATS);
+    memcpy(w, image + bytes - LSTM_FLOATS * sizeof *w, LSTM_FLOATS * sizeof *w);
+    const struct onnx_net net = lstm_net(w);
+    unsigned char *onnx = onnx_write(&net, &onnx_bytes);
+    if (!onnx) die("no memory for a model");
+    snprintf(f->onnx, sizeof f->onnx, "%s/lstm.onnx", f->folder);
+    write_file(f->onnx, onnx, onnx_bytes);
+    free(onnx);
+    free(w);
+}
+
+static bool find_files(struct suite_files *f)
+{
+    size_t bytes;
+    *f = (struct suite_files){.folder = "/tmp/rnnd-bench-XXXXXX"};
+    if (!process_find("rnnd", f->rnnd, sizeof f->rnnd)) {
+        fprintf(stderr, "bench: no rnnd beside this program: no server suite\n");
+        return false;
+    }
+    if (!process_find("bench-control", f->control, sizeof f->control)) f->control[0] = 0;
+    if (!find_model(RNND_TEXT, f->text, sizeof f->text)) f->text[0] = 0;
+    if (!find_model(RNND_SERIES, f->series, sizeof f->series)) f->series[0] = 0;
+    if (!mkdtemp(f->folder)) die("no temporary folder");
+    snprintf(f->lstm, sizeof f->lstm, "%s/lstm.safetensors", f->folder);
+    void *image = model_image("lstm", LSTM_INPUTS, LSTM_HIDDEN, LSTM_OUTPUTS, &bytes);
+    write_file(f->lstm, image, bytes);
+    write_onnx(f, image, bytes);
+    free(image);
+    return true;
 }
 
 static void run(void)
 {
-    char rnnd[1024], folder[] = "/tmp/rnnd-bench-XXXXXX", path[64], text[256];
-    size_t bytes;
-    if (!find_rnnd(rnnd, sizeof rnnd) || !find_model(RNND_TEXT, text, sizeof text)) {
-        fprintf(stderr, "bench: no rnnd beside this program, or no text model: no server suite\n");
-        return;
-    }
-    void *image = model_image("lstm", MODEL_INPUTS, 256, 1, &bytes);
-    if (!mkdtemp(folder)) die("no temporary folder");
-    snprintf(path, sizeof path, "%s/lstm.safetensors", folder);
-    FILE *f = fopen(path, "wb");
-    if (!f || fwrite(image, 1, bytes, f) != bytes || fclose(f)) die("writing %s failed", path);
-    free(image);
-    measure(rnnd, path, text);
-    unlink(path);
-    rmdir(folder);
+    static const struct {
+        const char *name;
+        void (*run)(const struct suite_files *f, struct case_list *list);
+    } parts[PARTS] = {
+        [STEPS] = {"steps", part_steps}, [MIXED] = {"mixed", part_mixed},    [STREAMS] = {"streams", part_streams},
+        [MANY] = {"many", part_many},    [GROWTH] = {"growth", part_growth}, [PEERS] = {"peers", part_peers}};
+    static struct case_list lists[PARTS];
+    const char *only = getenv("PART");
+    struct suite_files f;
+    char csv[1024];
+    if (!find_files(&f)) return;
+    process_find("server.csv", csv, sizeof csv);
+    case_begin(csv);
+    for (size_t i = 0; i < PARTS; i++)
+        if (!only || strcmp(only, parts[i].name) == 0) parts[i].run(&f, &lists[i]);
+    case_end();
+    print_goals(lists);
+    unlink(f.lstm);
+    unlink(f.onnx);
+    rmdir(f.folder);
 }
 
-const struct suite suite_server = {"server", "rnnd over loopback: sessions, streams, starting, memory", run};
+const struct suite suite_server = {"server", "rnnd over loopback: sessions, streams, windows, other servers", run};

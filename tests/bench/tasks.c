@@ -10,8 +10,8 @@
 #include "tests/bench/bench.h"
 
 #define ROUNDS 5
+#define STREAMS 32
 #define MAX_MODELS 32
-#define MAX_STREAMS 32
 
 /* ---- loading ---- */
 
@@ -89,65 +89,9 @@ static void large(void)
 
 /* ---- text ---- */
 
-struct voice {
-    rnnd_generation *generation;
-    void *state;
-    float input;
-};
-
-static void voice_open(struct voice *v, const rnnd_model *m, uint64_t seed, int64_t tokens)
-{
-    static const int32_t prompt[] = {0};
-    rnnd_generate_params params = {
-        .prompt = prompt, .prompt_count = 1, .max_tokens = tokens, .sampling = RNND_SAMPLING_DEFAULTS};
-    rnnd_error err;
-    params.sampling.temperature = 0.8f;
-    params.sampling.seeded = true;
-    params.sampling.seed = seed;
-    v->state = malloc(rnnd_state_bytes(m));
-    if (!v->state) die("no memory for a state");
-    rnnd_state_reset(m, v->state);
-    if (rnnd_generation_open(m, &params, v->state, &v->generation, &err)) die("%s", err.message);
-}
-
-static double tokens_per_s(const rnnd_model *m, rnnd_workspace *ws, size_t streams, int64_t tokens)
-{
-    size_t width = rnnd_model_info(m)->output_width, made = 0, live = 1, bytes;
-    struct voice voices[MAX_STREAMS];
-    rnnd_step_row rows[MAX_STREAMS];
-    struct voice *who[MAX_STREAMS];
-    float *logits = calloc(streams, width * sizeof *logits);
-    rnnd_error err;
-    if (!logits) die("no memory for logits");
-    for (size_t i = 0; i < streams; i++) voice_open(&voices[i], m, i, tokens);
-    double start = now_us();
-    while (live) {
-        live = 0;
-        for (size_t i = 0; i < streams; i++)
-            if (rnnd_generation_input(voices[i].generation, &voices[i].input)) {
-                rows[live] = (rnnd_step_row){.state = voices[i].state, .input = &voices[i].input,
-                                             .output = logits + live * width};
-                who[live++] = &voices[i];
-            }
-        if (live && rnnd_step(ws, rows, live, &err)) die("%s", err.message);
-        for (size_t k = 0; k < live; k++) {
-            rnnd_generation_output(who[k]->generation, rows[k].output);
-            rnnd_generation_text(who[k]->generation, &bytes);
-        }
-    }
-    double seconds = (now_us() - start) * 1e-6;
-    for (size_t i = 0; i < streams; i++) {
-        made += rnnd_generation_count(voices[i].generation);
-        rnnd_generation_close(voices[i].generation);
-        free(voices[i].state);
-    }
-    free(logits);
-    return (double)made / seconds;
-}
-
 static void text(void)
 {
-    static const size_t streams[] = {1, MAX_STREAMS};
+    static const size_t streams[] = {1, STREAMS};
     double speed[2][ROUNDS];
     char path[256];
     rnnd_workspace *ws;
@@ -157,10 +101,10 @@ static void text(void)
         return;
     }
     rnnd_model *m = open_path(path);
-    if (rnnd_workspace_open(m, MAX_STREAMS, &ws, &err)) die("%s", err.message);
+    if (rnnd_workspace_open(m, STREAMS, &ws, &err)) die("%s", err.message);
     for (size_t round = 0; round < ROUNDS; round++)
         for (size_t i = 0; i < 2; i++)
-            speed[i][round] = tokens_per_s(m, ws, streams[i], 2000 / (int64_t)(i ? 8 : 1));
+            speed[i][round] = generate_tokens_per_s(m, ws, streams[i], 2000 / (int64_t)(i ? 8 : 1));
     printf("suite,model,streams,tokens_per_s\n");
     for (size_t i = 0; i < 2; i++)
         printf("text,%s,%zu,%.0f\n", rnnd_model_info(m)->name, streams[i], median(speed[i], ROUNDS));
@@ -193,7 +137,8 @@ static void feed(const rnnd_model *m, rnnd_workspace *ws, void *state, size_t st
     if (!row) die("no memory for a row");
     rnnd_state_reset(m, state);
     for (size_t t = 0; t < steps; t++) {
-        for (size_t c = 0; c < channels; c++) row[c] = 15000.0f + 8000.0f * sinf(6.2831853f * (float)(t % 48) / 48);
+        for (size_t c = 0; c < channels; c++)
+            row[c] = 15000.0f + 8000.0f * sinf(6.2831853f * (float)(t % 48) / 48);
         if (rnnd_step(ws, &(rnnd_step_row){.state = state, .input = row}, 1, &err)) die("%s", err.message);
     }
     free(row);
@@ -232,8 +177,11 @@ static void forecasts(void)
     feed(m, ws, state, history);
     for (size_t round = 0; round < ROUNDS; round++)
         for (size_t i = 0; i < CASES; i++) {
-            rnnd_forecast_params params = {.horizon = cases[i].horizon, .quantiles = levels,
-                                           .quantile_count = quantiles, .samples = cases[i].samples, .seed = 1};
+            rnnd_forecast_params params = {.horizon = cases[i].horizon,
+                                           .quantiles = levels,
+                                           .quantile_count = quantiles,
+                                           .samples = cases[i].samples,
+                                           .seed = 1};
             double start = now_us();
             for (size_t k = 0; k < cases[i].repeats; k++) {
                 if (cases[i].fed) feed(m, ws, fresh, cases[i].fed);
