@@ -64,8 +64,12 @@ typedef struct rnnd_error {
 RNND_API const char *rnnd_code_name(rnnd_code code); /* "not_found" */
 RNND_API int rnnd_code_http_status(rnnd_code code);  /* 404 */
 RNND_API const char *rnnd_version(void);
-/* "avx512", "avx2" or "baseline": the kernel row this processor gets */
+/* "avx512_vnni", "avx512", "avx2" or "baseline": the kernel row this processor gets */
 RNND_API const char *rnnd_kernel_row(void);
+/* All that it can run, best first: "avx512_vnni, avx512, avx2, baseline". */
+RNND_API const char *rnnd_kernel_rows(void);
+/* UNSUPPORTED, naming those, where `name` is none of them (nor NULL, the best). */
+RNND_API rnnd_code rnnd_kernel_row_check(const char *name, rnnd_error *err);
 
 /* ---- models --------------------------------------------------------------------------------------------------- */
 

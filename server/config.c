@@ -11,6 +11,8 @@
 
 #include <ini.h>
 
+#include "core/rnnd.h"
+
 enum kind { TEXT, LIST, COUNT, BYTES, SECONDS, FLAG, CHOICE };
 
 struct setting {
@@ -42,6 +44,8 @@ static const struct setting settings[] = {
     {"log-format",        CHOICE,  AT(log_format),           "text", 0, 0, "text|json|off",
      "the line per request on stderr"},
 
+    {"isa",               TEXT,    AT(isa),                  "auto", 0, 0, "auto|ROW",
+     "the kernel row to compute with, of those that this machine has; the answers are the same"},
     {"numerics",          CHOICE,  AT(numerics),             "exact", 0, 0, "exact|fast",
      "exact: the same bits whatever the batch, the path and the processor; fast: OpenBLAS, which cannot promise that"},
     {"precision",         CHOICE,  AT(precision),            "fp32", 0, 0, "fp32|bf16|int8",
@@ -440,6 +444,12 @@ static int settle(struct reading *r)
         return refuse(r, "%s: %s can be reached from other machines, and whoever reaches this server may use it; "
                       "--allow-remote (RNND_ALLOW_REMOTE=1) says that this is meant",
                       r->source[find_setting("listen", 6) - settings], c->listen);
+    rnnd_error err;
+    const char *isa = r->source[find_setting("isa", 3) - settings];
+    if (strcmp(c->isa, "auto") && rnnd_kernel_row_check(c->isa, &err) != RNND_OK)
+        return refuse(r, "%s: %s", isa, err.message);
+    if (strcmp(c->isa, "auto") && c->numerics == NUMERICS_FAST)
+        return refuse(r, "%s: isa %s does not go with numerics fast, which computes with the best row", isa, c->isa);
     if (c->allow_remote && !c->hosts.count && !add_item(&c->hosts, "*", 1)) return refuse(r, "out of memory");
     return 0;
 }
@@ -486,10 +496,11 @@ out:
 void config_free(struct config *c)
 {
     free(c->listen);
+    free(c->isa);
     free_list(&c->models);
     free_list(&c->hosts);
     free_list(&c->cors);
-    c->listen = NULL;
+    c->listen = c->isa = NULL;
 }
 
 /* ---- help ------------------------------------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ struct config {
     bool allow_remote;
     struct text_list models, hosts, cors;
     int log_format;         /* enum log_format */
+    char *isa;              /* a kernel row, or "auto" */
     int numerics;           /* enum numerics */
     int precision;          /* "fp32", "bf16", "int8" */
     bool force_precision, accept_guesses;

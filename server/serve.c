@@ -163,11 +163,14 @@ static bool open_models(void)
     const struct text_list *sources = &server.config.models;
 
     static const char *const precisions[] = {"fp32", "bf16", "int8"};
-    registry_open_as(server.app.registry,
-                     &(rnnd_options){.kernel_row = server.config.numerics == NUMERICS_FAST ? "fast" : NULL,
-                                     .accept_guesses = server.config.accept_guesses,
-                                     .precision = precisions[server.config.precision],
-                                     .force_precision = server.config.force_precision});
+    const char *row = server.config.numerics == NUMERICS_FAST ? "fast"
+                      : strcmp(server.config.isa, "auto")     ? server.config.isa
+                                                              : NULL;
+    server.app.kernel_row = row && strcmp(row, "fast") ? row : rnnd_kernel_row();
+    registry_open_as(server.app.registry, &(rnnd_options){.kernel_row = row,
+                                                          .accept_guesses = server.config.accept_guesses,
+                                                          .precision = precisions[server.config.precision],
+                                                          .force_precision = server.config.force_precision});
     for (size_t i = 0; i < sources->count; i++)
         if (registry_add(server.app.registry, sources->items[i], &err) != RNND_OK) {
             log_say("rnnd: %s", err.message);
@@ -180,7 +183,8 @@ static bool open_models(void)
         return false;
     }
     size_t count = registry_list(server.app.registry, &models), loaded = 0;
-    log_say("rnnd %s, kernels %s, %zu model file%s", rnnd_version(), rnnd_kernel_row(), count, count == 1 ? "" : "s");
+    log_say("rnnd %s, kernels %s, %zu model file%s", rnnd_version(), server.app.kernel_row, count,
+            count == 1 ? "" : "s");
     if (server.config.numerics == NUMERICS_FAST)
         log_say("  --numerics fast: matrix products by OpenBLAS, whose last bits depend on batch and processor");
     for (size_t i = 0; i < count; i++) {

@@ -1,12 +1,19 @@
 #!/bin/sh
 # run.sh -- runs every test and closes with one line "N passed, N failed, N skipped".
 #   B=build folder  T=word that a test's name must contain  SAN=sanitizer of this build
+#   RNND_ISA=kernel row  that commands, servers and models in tests compute with; drawn anew for each run if not given
 # A test program is one cmocka binary; a script prints its own closing line of the same form. Both are bounded in time.
 set -u
 B=${B:-build}; T=${T:-}; SAN=${SAN:-}
 export RNND_BIN="$B/rnnd" RNND_BUILD="$B"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=0:exitcode=66}"
+if [ -z "${RNND_ISA:-}" ]; then
+    RNND_ISA=$("$B/rnnd" --version | sed -n 's/^kernel rows of this machine: //p' | tr -d ' ' | tr , '\n' |
+        { [ -z "$SAN" ] && cat || grep -v baseline; } | shuf -n 1) # the plain row under a sanitizer takes minutes
+fi
+export RNND_ISA
+echo "kernel row of this run: ${RNND_ISA:=auto} (again with RNND_ISA=$RNND_ISA)"
 passed=0 failed=0 skipped=0 bad=
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT

@@ -239,6 +239,12 @@ rnnd_code cli_find_model(const char *name, char *path, rnnd_error *err)
                                           "nor is one installed", name, name);
 }
 
+const char *cli_kernel_row(void)
+{
+    const char *row = getenv("RNND_ISA");
+    return row && *row && strcmp(row, "auto") ? row : NULL;
+}
+
 rnnd_code cli_open_model_as(const char *name, const char *config_path, const rnnd_options *options, rnnd_model **out,
                             rnnd_error *err)
 {
@@ -251,6 +257,7 @@ rnnd_code cli_open_model_as(const char *name, const char *config_path, const rnn
     if (code == RNND_OK) {
         rnnd_options own = *options;
         own.config = config;
+        own.kernel_row = cli_kernel_row();
         code = rnnd_model_open(path, &own, out, err);
     }
     free(config);

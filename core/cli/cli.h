@@ -50,6 +50,8 @@ int cli_fail_model(const char *command, const rnnd_error *err);
 
 /* The whole of a file ("-": standard input), owned by the caller, with a 0 behind it. TOO_LARGE above limit. */
 rnnd_code cli_read_file(const char *path, size_t limit, char **data, size_t *bytes, rnnd_error *err);
+/* What RNND_ISA says of the kernel row to compute with, or NULL: the best. */
+const char *cli_kernel_row(void);
 /* Opens a model by path, or by its name in the folder ./models, else among the installed ones. */
 rnnd_code cli_open_model(const char *name, rnnd_model **out, rnnd_error *err);
 /* The same with options, whose config is the file's at config_path (or NULL). */

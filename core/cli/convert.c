@@ -41,7 +41,7 @@ static int convert(int argc, char **argv)
     if (done != RNND_OK) {
         code = cli_fail("convert", &err);
     } else {
-        rnnd_options how = {.config = config, .accept_guesses = accept};
+        rnnd_options how = {.kernel_row = cli_kernel_row(), .config = config, .accept_guesses = accept};
         code = rnnd_convert(path, &how, files[1], &err) == RNND_OK ? CLI_OK : cli_fail_model("convert", &err);
     }
     free(config);

@@ -101,7 +101,7 @@ static rnnd_code make_text(const rnnd_model *model, const struct init_plan *p, c
 static rnnd_code check_text(const char *path, const char *text, rnnd_error *err)
 {
     rnnd_model *again = NULL;
-    rnnd_options options = {.config = text, .accept_guesses = true};
+    rnnd_options options = {.kernel_row = cli_kernel_row(), .config = text, .accept_guesses = true};
     rnnd_error why;
     rnnd_code code = rnnd_model_open(path, &options, &again, &why);
     rnnd_model_close(again);
@@ -117,7 +117,7 @@ static rnnd_code run_init(const char *path, const struct init_plan *p, const cha
     struct csv csv = {0};
     char *table = NULL, *text = NULL, *there = NULL;
     size_t bytes;
-    rnnd_options options = {.accept_guesses = true};
+    rnnd_options options = {.kernel_row = cli_kernel_row(), .accept_guesses = true};
     rnnd_code code = rnnd_model_open(path, &options, &model, err);
     if (code == RNND_OK && access(beside, F_OK) == 0)
         code = cli_read_file(beside, (size_t)8 << 20, &there, &bytes, err);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/base/error.h"
 #include "core/kernels/rows.h"
 #include "core/rnnd.h"
 
@@ -39,13 +40,18 @@ static const struct {
 
 static const struct kernels *usable[ROW_COUNT];
 static size_t usable_count;
+static char usable_names[64]; /* "avx2, baseline" */
 
 /* Runs before main() and before any thread, so that picking needs no lock. */
 __attribute__((constructor)) static void find_usable(void)
 {
     __builtin_cpu_init();
-    for (size_t i = 0; i < ROW_COUNT; i++)
-        if (all_rows[i].runs_here()) usable[usable_count++] = all_rows[i].row;
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        size_t at = strlen(usable_names);
+        if (!all_rows[i].runs_here()) continue;
+        snprintf(usable_names + at, sizeof usable_names - at, "%s%s", at ? ", " : "", all_rows[i].row->name);
+        usable[usable_count++] = all_rows[i].row;
+    }
 }
 
 const struct kernels *kernels_pick(const char *name)
@@ -66,4 +72,17 @@ size_t kernels_list(const struct kernels *const **rows)
 const char *rnnd_kernel_row(void)
 {
     return kernels_pick(NULL)->name;
+}
+
+const char *rnnd_kernel_rows(void)
+{
+    return usable_names;
+}
+
+rnnd_code rnnd_kernel_row_check(const char *name, rnnd_error *err)
+{
+    for (size_t i = 0; i < usable_count; i++)
+        if (!name || strcmp(usable[i]->name, name) == 0) return RNND_OK;
+    return fail_at(err, RNND_UNSUPPORTED, "kernel_row",
+                   "wanted a kernel row that this machine has (%s), found \"%.40s\"", usable_names, name);
 }

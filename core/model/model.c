@@ -231,26 +231,29 @@ static rnnd_code measure(struct rnnd_model *m, const struct origin *from, struct
     return code;
 }
 
+static rnnd_code check_fast(rnnd_error *err)
+{
+    if (kernels_pick("fast")) return RNND_OK;
+    return fail_at(
+        err, RNND_UNSUPPORTED, "kernel_row",
+        "the kernel row \"fast\" needs libopenblas.so.0, which was not found; Debian has it in libopenblas0");
+}
+
 static rnnd_code open_origin(const struct origin *from, const struct task *const *tasks, rnnd_model **out,
                              rnnd_error *err)
 {
     const char *row = from->options ? from->options->kernel_row : NULL;
-    const struct kernels *kernels = kernels_pick(row);
     enum precision precision;
     struct checkpoint ck;
     *out = NULL;
-    if (!kernels)
-        return fail_at(err, RNND_UNSUPPORTED, "kernel_row",
-                       strcmp(row, "fast") ? "this processor has no kernel row \"%.40s\""
-                                           : "the kernel row \"%s\" needs libopenblas.so.0, which was not found; "
-                                             "Debian has it in libopenblas0", row);
-    rnnd_code code = precision_parse(from->options ? from->options->precision : NULL, &precision, err);
+    rnnd_code code = row && strcmp(row, "fast") == 0 ? check_fast(err) : rnnd_kernel_row_check(row, err);
+    if (!code) code = precision_parse(from->options ? from->options->precision : NULL, &precision, err);
     if (code) return code;
     struct rnnd_model *m = mem_alloc(1, sizeof *m);
     if (!m) return fail_memory(err, sizeof *m);
     arena_init(&m->arena, ARENA_LIMIT);
-    m->kernels = kernels;
-    graph_init(&m->graph, kernels);
+    m->kernels = kernels_pick(row);
+    graph_init(&m->graph, m->kernels);
     m->graph.precision = precision;
     checkpoint_init(&ck);
     code = build(m, from, &ck, tasks, err);

@@ -16,6 +16,7 @@ struct app {
     struct batch *batch;
     struct sessions *sessions;
     struct registry *registry;
+    const char *kernel_row; /* that models compute with, borrowed */
     double started_unix;
     struct text_request *streams; /* open event streams, for their heart-beat (text.c) */
     /* limits */

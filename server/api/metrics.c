@@ -71,7 +71,7 @@ void get_metrics(struct app *app, struct http_request *r)
     struct json_out o;
     json_out_init(&o);
     put_head(&o, "rnnd_build_info", "gauge", "Version and kernel row; always 1.");
-    put(&o, "rnnd_build_info{version=\"%s\",kernels=\"%s\"} 1\n", rnnd_version(), rnnd_kernel_row());
+    put(&o, "rnnd_build_info{version=\"%s\",kernels=\"%s\"} 1\n", rnnd_version(), app->kernel_row);
     put_models(&o, app);
     put_sessions(&o, app);
     put_head(&o, "process_resident_memory_bytes", "gauge", "Resident memory of this process.");

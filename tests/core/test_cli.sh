@@ -261,5 +261,14 @@ for command in serve run inspect generate forecast init verify convert; do
 done
 "$rnnd" --version | grep -q '^rnnd [0-9]'
 check "--version" $?
+# RNND_ISA: every kernel row that this machine has, with the same answer; no other
+rows=$("$rnnd" --version | sed -n 's/^kernel rows of this machine: //p' | tr -d ',')
+for row in $rows; do
+    RNND_ISA=$row "$rnnd" run $models/lstm.safetensors -i "$tmp/x.csv" -o "$tmp/row.csv" && cmp -s "$tmp/window.csv" "$tmp/row.csv" &&
+        RNND_ISA=$row "$rnnd" --version | grep -qF "(kernels $row)"
+    check "RNND_ISA=$row" $?
+done
+RNND_ISA=abacus refused "a kernel row that is not there" 2 "(${rows// /, }), found \"abacus\"" inspect $models/lstm.safetensors
+RNND_ISA=abacus refused "the same for the server" 2 "(${rows// /, }), found \"abacus\"" serve
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" = 0 ]

@@ -74,6 +74,8 @@ void *builder_image(const struct model_builder *b, const char *config, size_t *b
 static rnnd_code open_image(const struct model_builder *b, const char *config, const char *kernel_row, rnnd_model **m,
                             rnnd_error *err)
 {
+    const char *drawn = getenv("RNND_ISA");
+    if (!kernel_row && drawn && strcmp(drawn, "auto") != 0) kernel_row = drawn;
     rnnd_options options = {.kernel_row = kernel_row};
     size_t bytes;
     void *image = builder_image(b, config, &bytes);

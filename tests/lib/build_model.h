@@ -20,7 +20,7 @@ float *builder_tensor(struct model_builder *b, const char *name, const float *da
 const float *builder_find(const struct model_builder *b, const char *name);
 /* The image with the configuration inside; mem_free() it. config NULL: none. */
 void *builder_image(const struct model_builder *b, const char *config, size_t *bytes);
-/* Opens it; fails the test with the message if that fails. kernel_row NULL: the best. */
+/* Opens it; fails the test with the message if that fails. kernel_row NULL: RNND_ISA, else the best. */
 rnnd_model *builder_open(const struct model_builder *b, const char *config, const char *kernel_row);
 /* Opens what must be refused: returns the code, *err is filled. */
 rnnd_code builder_refused(const struct model_builder *b, const char *config, rnnd_error *err);

@@ -81,6 +81,7 @@ static void defaults(void **unused)
     assert_true(c.request_deadline_s == 30 && c.header_deadline_s == 10 && c.idle_timeout_s == 60);
     assert_int_equal(c.log_format, LOG_TEXT);
     assert_int_equal(c.numerics, NUMERICS_EXACT);
+    assert_string_equal(c.isa, "auto");
     assert_false(c.accept_guesses);
     config_free(&c);
 }
@@ -187,6 +188,7 @@ static void refusals_name_setting_source_wanted_found(void **unused)
 {
     char flags[128], where[80];
     char *bad_number[] = {"RNND_KEPT_STATES=many", NULL};
+    char *bad_row[] = {"RNND_ISA=fast", NULL};
     (void)unused;
     REFUSED("--ttl soon", NULL, "--ttl", "wants a time", "soon");
     REFUSED("--ttl 0s", NULL, "--ttl", "1 to", "0s");
@@ -201,6 +203,9 @@ static void refusals_name_setting_source_wanted_found(void **unused)
     REFUSED("--body-limit 3MB5", NULL, "wants a size", "3MB5");
     REFUSED("--kept-states 0", NULL, "1 to 1000", "'0'");
     REFUSED("--numerics sloppy", NULL, "exact|fast", "sloppy");
+    REFUSED("--isa sse9", NULL, "--isa", "a kernel row that this machine has", "baseline", "sse9");
+    REFUSED("", bad_row, "RNND_ISA", "baseline", "fast");
+    REFUSED("--isa baseline --numerics fast", NULL, "--isa", "does not go with numerics fast");
     REFUSED("--log-format xml", NULL, "text|json|off", "xml");
     REFUSED("--allow-remote=perhaps", NULL, "yes or no", "perhaps");
     REFUSED("--listen=", NULL, "--listen", "nothing");
