@@ -154,15 +154,26 @@ check: $(B)/librnnd.so
 bench-packages: packages
 	@B=build sh tests/bench/peers/install.sh
 bench: bench-packages
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(B)/bench $(B)/bench-control
-	@$(B)/bench $(SUITE)
+	@[ -d $(B)/bench ] || rm -f $(B)/bench; mkdir -p $(B)/bench
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCH)
+	@$(B)/bench-suites $(SUITE)
 
-BENCH_PEERS := $(wildcard tests/bench/peers/*.c)
+BENCH     = $(addprefix $(B)/bench-,suites control driver $(if $(wildcard /usr/include/oneapi/dnnl/dnnl.h),onednn.so))
+BENCH_SRC = $(filter-out %/onednn.c,$(wildcard tests/bench/*.c tests/bench/kernels/*.c tests/bench/peers/*.c))
+NATIVE    = -O3 -march=native
+$(B)/obj/tests/bench/peers/activations.o: ISA = $(NATIVE) -ffast-math
+$(B)/obj/tests/bench/peers/onednn.o: ISA = $(NATIVE) -fopenmp
+$(B)/bench-suites: $(BENCH_SRC:%.c=$(B)/obj/%.o) $(B)/librnnd.a
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(CORE_LIBS) -lmvec
 # rnnd's HTTP stack with something else behind it
-$(B)/bench-control: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/control/*.c server/http/*.c) $(BENCH_PEERS))
+$(B)/bench-control: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/control/*.c server/http/*.c)) \
+    $(B)/obj/tests/bench/peers/ort.o $(B)/obj/tests/bench/peers/onnx_writer.o
 	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(SERVER_LIBS) $(CORE_LIBS)
-$(B)/bench: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/*.c) $(BENCH_PEERS)) $(B)/librnnd.a
-	$(CC) $(ALL_CFLAGS) $^ -o $@ $(CORE_LIBS)
+$(B)/bench-driver: $(patsubst %,$(B)/obj/tests/bench/%.o,driver/main kernels/measure kernels/shapes kernels/rnnd models util) \
+    $(B)/librnnd.a
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(CORE_LIBS)
+$(B)/bench-onednn.so: $(B)/obj/tests/bench/peers/onednn.o
+	$(Q)$(CC) $(ALL_CFLAGS) -shared -fopenmp $^ -o $@ -ldnnl
 
 # side files for models that do not say what they are: CONFIGS/CASE.rnnd.json
 CASES   ?= ../shared

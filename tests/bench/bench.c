@@ -1,50 +1,11 @@
 /* bench.c -- `make bench`: runs the suites named on the command line, or all, and prints their tables as CSV. */
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "tests/bench/bench.h"
 
 static const struct suite *const suites[] = {&suite_kernels, &suite_tasks, &suite_server};
 #define SUITES (sizeof suites / sizeof *suites)
-
-void die(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fprintf(stderr, "bench: ");
-    vfprintf(stderr, format, args);
-    fprintf(stderr, "\n");
-    va_end(args);
-    exit(1);
-}
-
-double now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double quantile(double *v, size_t n, double share)
-{
-    size_t at = (size_t)(share * (double)n);
-    qsort(v, n, sizeof *v, ascending);
-    return v[at < n ? at : n - 1];
-}
-
-double median(double *v, size_t n)
-{
-    return quantile(v, n, 0.5);
-}
 
 static const struct suite *find_suite(const char *name)
 {
@@ -58,13 +19,15 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++)
         if (!find_suite(argv[i])) {
             fprintf(stderr, "usage: bench [SUITE ..]\n");
-            for (size_t k = 0; k < SUITES; k++) fprintf(stderr, "  %-8s %s\n", suites[k]->name, suites[k]->what);
+            for (size_t k = 0; k < SUITES; k++)
+                fprintf(stderr, "  %-8s %s\n", suites[k]->name, suites[k]->what);
             return 2;
         }
     fprintf(stderr, "bench: medians of interleaved rounds; best kernel row here: %s\n", rnnd_kernel_row());
     for (size_t k = 0; k < SUITES; k++) {
         bool wanted = argc == 1;
-        for (int i = 1; i < argc; i++) wanted |= find_suite(argv[i]) == suites[k];
+        for (int i = 1; i < argc; i++)
+            wanted |= find_suite(argv[i]) == suites[k];
         if (!wanted) continue;
         double start = now_us();
         suites[k]->run();

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "core/rnnd.h"
+#include "tests/bench/peers/onnx_writer.h"
 
 struct suite { /* prints tables to stdout, each led by a header line with the units */
     const char *name, *what;
@@ -25,6 +26,9 @@ double quantile(double *v, size_t n, double share);
 /* A model file in memory, free() it: one "lstm" or "gru" layer with random weights and, if outputs is not 0, a dense
  * head. */
 void *model_image(const char *cell, size_t inputs, size_t hidden, size_t outputs, size_t *bytes);
+/* The same of `layers` layers with these weights, [layers]. */
+void *network_image(const char *cell, size_t inputs, size_t hidden, size_t layers, const struct onnx_layer *weights,
+                    size_t *bytes);
 rnnd_model *open_path(const char *path);
 /* The path of the first model of this task in models/, else of the one in models/tiny/; false if there is none. */
 bool find_model(rnnd_task task, char *path, size_t cap);

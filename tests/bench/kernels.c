@@ -1,80 +1,175 @@
-/* kernels.c -- suite: one step of LSTM and GRU layers through the public interface, per kernel row. */
+/* kernels.c -- suite: LSTM and GRU layers of librnnd beside oneDNN, ONNX Runtime, OpenBLAS and PyTorch.
+ *
+ * All backends have a shape open at once and take turns, so that what slows the machine for a while slows all of them.
+ * Rows go to build/bench/kernels.csv, tables to standard output. */
+#include <dlfcn.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/bench/bench.h"
+#include "tests/bench/kernels/peak.h"
+#include "tests/bench/kernels/results.h"
 
-#define INPUTS ((size_t)64)
-#define ROUNDS 11
-#define ROUND_US 2500.0 /* a round of one shape and row takes about so long */
+#define CSV "build/bench/kernels.csv"
 
-static const char *const row_names[] = {"avx512", "avx2", "baseline", "fast"};
-#define ROWS (sizeof row_names / sizeof *row_names)
+static struct results results;
 
-struct subject { /* one kernel row at work on a shape */
-    const char *row;
-    struct stepper stepper;
-    size_t steps; /* of a round */
-    double us[ROUNDS];
-};
-
-static double time_steps(struct stepper *s, size_t steps)
+static int rounds(void)
 {
-    double start = now_us();
-    for (size_t i = 0; i < steps; i++) stepper_step(s);
-    return (now_us() - start) / (double)steps;
+    const char *value = getenv("ROUNDS");
+    long n = value ? strtol(value, NULL, 10) : 3;
+    return n < 1 ? 1 : n > MAX_ROUNDS ? MAX_ROUNDS : (int)n;
 }
 
-static bool subject_open(struct subject *s, const char *row, const void *image, size_t bytes, size_t batch)
+/* Those named in ONLY, comma by comma, if that is set. */
+static bool named(const char *name)
 {
-    rnnd_options options = {.kernel_row = row};
-    rnnd_model *m;
-    rnnd_error err;
-    rnnd_code code = rnnd_model_open_memory(image, bytes, "bench", &options, &m, &err);
-    if (code == RNND_UNSUPPORTED) return false; /* this processor has no such row */
-    if (code) die("%s", err.message);
-    s->row = row;
-    stepper_open(&s->stepper, m, batch);
-    stepper_step(&s->stepper);
-    double steps = ROUND_US / time_steps(&s->stepper, 1);
-    s->steps = steps < 1 ? 1 : steps > 2000 ? 2000 : (size_t)steps;
-    return true;
+    const char *only = getenv("ONLY"), *at = only;
+    size_t n = strlen(name);
+    for (; at && (at = strstr(at, name)); at += n)
+        if ((at == only || at[-1] == ',') && (at[n] == 0 || at[n] == ',')) return true;
+    return !only;
 }
 
-static void measure(const char *cell, size_t hidden, size_t batch)
+static void add_backends(const struct backend *b, size_t count)
 {
-    struct subject subjects[ROWS];
-    size_t count = 0, bytes;
-    double gates = strcmp(cell, "lstm") == 0 ? 4 : 3;
-    double flop = 2 * gates * (double)(hidden * (INPUTS + hidden) * batch);
-    void *image = model_image(cell, INPUTS, hidden, 0, &bytes);
-    for (size_t i = 0; i < ROWS; i++) count += subject_open(&subjects[count], row_names[i], image, bytes, batch);
-    for (size_t round = 0; round < ROUNDS; round++)
-        for (size_t k = 0; k < count; k++) { /* every row takes its turn behind every other */
-            struct subject *s = &subjects[(k + round) % count];
-            stepper_step(&s->stepper); /* caches and clock become its own */
-            s->us[round] = time_steps(&s->stepper, s->steps);
-        }
     for (size_t i = 0; i < count; i++) {
-        double us = median(subjects[i].us, ROUNDS);
-        printf("kernels,%s,%s,%zu,%zu,%zu,%.2f,%.1f,%.2f\n", cell, subjects[i].row, INPUTS, hidden, batch, us,
-               flop / us * 1e-3, subjects[i].us[0]); /* median() has sorted them */
-        stepper_close(&subjects[i].stepper);
+        char *version = results.versions[results.backend_count];
+        if (!named(b[i].name)) continue;
+        if (b[i].load(version, sizeof *results.versions))
+            results.backends[results.backend_count++] = &b[i];
+        else
+            printf("left out: %s: %s\n", b[i].name, version);
+    }
+}
+
+/* The plugin beside this program. */
+static const struct backend *find_onednn(void)
+{
+    char path[4096] = "";
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 32);
+    char *slash = n > 0 ? strrchr(path, '/') : NULL;
+    if (!slash) return NULL;
+    snprintf(slash + 1, 32, "bench-onednn.so");
+    void *plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const struct backend *found = plugin ? dlsym(plugin, ONEDNN_SYMBOL) : NULL;
+    if (!found) printf("left out: onednn: %s\n", dlerror());
+    return found;
+}
+
+static void find_backends(void)
+{
+    const struct backend *onednn = find_onednn();
+    add_backends(rnnd_backends, 3);
+    if (onednn) add_backends(onednn, ONEDNN_BACKENDS);
+    add_backends(ort_backends, 2);
+    add_backends(openblas_backends, 2);
+    add_backends(&torch_backend, 1);
+}
+
+static void print_processor(void)
+{
+    char line[256];
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, "model name", 10) == 0) {
+            printf("processor: %s", strchr(line, ':') + 2);
+            break;
+        }
+    if (f) fclose(f);
+    printf("kernel row: %s\n", rnnd_kernel_row());
+    for (size_t i = 0; i < results.backend_count; i++)
+        printf("%-12s %s\n", results.backends[i]->name, results.versions[i]);
+}
+
+static void measure_peaks(void)
+{
+    static const char *const names[] = {"fp32 FMA", "bf16 dot products", "int8 dot products"};
+    printf("peak, 10^9 operations/s on 1 and 2 threads:\n");
+    for (int p = FP32; p <= INT8; p++) {
+        for (int threads = 1; threads <= 2; threads++)
+            results.peak[p][threads] = peak_gops(p, threads);
+        printf("  %-18s %8.1f %8.1f\n", names[p], results.peak[p][1], results.peak[p][2]);
     }
     fflush(stdout);
-    free(image);
+}
+
+static void print_row(FILE *csv, int round, size_t k, size_t i)
+{
+    const struct shape *s = &results.shapes[k];
+    const struct timing *t = &results.of[k][i].round[round];
+    fprintf(csv, "%d,%s,%s,%zu,%zu,%zu,%zu,%zu,%d,%.3f,%.3f,%.3f,%.2e\n", round + 1, results.backends[i]->name,
+            s->gru ? "gru" : "lstm", s->inputs, s->hidden, s->layers, s->batch, s->steps, s->threads, t->median_us,
+            t->min_us, t->cpu_median_us, results.of[k][i].error);
+}
+
+/* Opens everybody, measures round by round, closes. */
+static void measure(struct problem *p, size_t k, FILE *csv)
+{
+    void *open[MAX_BACKENDS] = {NULL};
+    p->shape = results.shapes[k]; /* the number of threads is another */
+    for (size_t i = 0; i < results.backend_count; i++) {
+        const struct backend *b = results.backends[i];
+        if (!b->takes || b->takes(&p->shape)) open[i] = b->open(p);
+        if (open[i]) results.of[k][i].error = backend_error(b, open[i], p);
+    }
+    for (int round = 0; round < rounds(); round++)
+        for (size_t turn = 0; turn < results.backend_count; turn++) {
+            size_t i = (turn + (size_t)round) % results.backend_count;
+            struct result *of = &results.of[k][i];
+            if (!open[i] || of->rounds != round) continue; /* one that failed is not asked again */
+            if (!backend_time(results.backends[i], open[i], budget_us(), &of->round[round])) continue;
+            of->rounds++;
+            print_row(csv, round, k, i);
+        }
+    for (size_t i = 0; i < results.backend_count; i++)
+        if (open[i]) results.backends[i]->close(open[i]);
+    fflush(csv);
+}
+
+static void measure_all(FILE *csv)
+{
+    struct problem p;
+    results.shape_count = shapes_list(results.shapes);
+    for (size_t k = 0; k < results.shape_count; k++) {
+        struct shape next = k + 1 < results.shape_count ? results.shapes[k + 1] : (struct shape){0};
+        bool first = k == 0 || results.shapes[k].threads == 1 || results.shapes[k - 1].threads == 2;
+        if (first) problem_open(&p, &results.shapes[k], true);
+        measure(&p, k, csv);
+        if (next.threads != 2 || results.shapes[k].threads == 2) problem_close(&p);
+        fprintf(stderr, "\rbench: %zu of %zu shapes", k + 1, results.shape_count);
+    }
+    fprintf(stderr, "\n");
+}
+
+/* The real-time class keeps others of a shared machine out of the figures; PRIO=0 leaves it. */
+static void set_priority(int policy)
+{
+    const char *value = getenv("PRIO");
+    struct sched_param param = {.sched_priority = policy == SCHED_OTHER ? 0 : value ? (int)strtol(value, NULL, 10) : 5};
+    if (policy != SCHED_OTHER && param.sched_priority == 0) return;
+    if (sched_setscheduler(0, policy, &param)) printf("no real-time priority: figures may be disturbed by others\n");
 }
 
 static void run(void)
 {
-    static const char *const cells[] = {"lstm", "gru"};
-    static const size_t hiddens[] = {64, 128, 256, 512}, batches[] = {1, 8, 32};
-    printf("suite,cell,kernel_row,inputs,hidden,batch,us_per_step,gflop_per_s,best_round_us_per_step\n");
-    for (size_t c = 0; c < 2; c++)
-        for (size_t h = 0; h < 4; h++)
-            for (size_t b = 0; b < 3; b++) measure(cells[c], hiddens[h], batches[b]);
-    printf("\n");
+    FILE *csv = fopen(CSV, "w");
+    if (!csv) die("%s cannot be written", CSV);
+    set_priority(SCHED_FIFO);
+    find_backends();
+    print_processor();
+    measure_peaks();
+    measure_all(csv);
+    set_priority(SCHED_OTHER);
+    fclose(csv);
+    report_shapes(&results, stdout);
+    report_groups(&results, stdout);
+    report_goals(&results, stdout);
+    report_losses(&results, stdout);
 }
 
-const struct suite suite_kernels = {"kernels", "one step of LSTM and GRU layers, per kernel row", run};
+const struct suite suite_kernels = {"kernels", "LSTM and GRU layers beside oneDNN, ONNX Runtime, OpenBLAS, PyTorch",
+                                    run};

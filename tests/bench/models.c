@@ -15,44 +15,92 @@ static float random_float(void) /* in [-1, 1), the same in every run */
     return (float)(x >> 8) * 0x1p-23f - 1.0f;
 }
 
-void *model_image(const char *cell, size_t inputs, size_t hidden, size_t outputs, size_t *bytes)
+struct part { /* a tensor of an image; d1 0: a vector; values NULL: random ones */
+    char name[32];
+    size_t d0, d1;
+    const float *values;
+};
+
+/* The parts [4 * ONNX_MAX_LAYERS + 2] of a network; returns how many. */
+static size_t list_parts(struct part *parts, const char *cell, size_t inputs, size_t hidden, size_t layers,
+                         size_t outputs, const struct onnx_layer *weights)
 {
-    size_t rows = (strcmp(cell, "lstm") == 0 ? 4 : 3) * hidden, at = 0, floats = 0;
-    const struct {
-        const char *name;
-        size_t d0, d1;
-    } tensors[] = {{"rnn.weight_ih_l0", rows, inputs}, {"rnn.weight_hh_l0", rows, hidden}, {"rnn.bias_ih_l0", rows, 1},
-                   {"rnn.bias_hh_l0", rows, 1},        {"head.weight", outputs, hidden},   {"head.bias", outputs, 1}};
-    size_t count = outputs ? 6 : 4;
-    char header[2048];
-    at += (size_t)snprintf(header, sizeof header,
-                           "{\"__metadata__\":{\"rnnd\":\"{\\\"format\\\":1,\\\"inputs\\\":[{\\\"name\\\":\\\"x\\\","
-                           "\\\"width\\\":%zu}],\\\"layers\\\":[{\\\"type\\\":\\\"%s\\\",\\\"name\\\":\\\"rnn\\\","
-                           "\\\"hidden\\\":%zu}%s]}\"}",
-                           inputs, cell, hidden,
-                           outputs ? ",{\\\"type\\\":\\\"dense\\\",\\\"name\\\":\\\"head\\\"}" : "");
+    static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+    size_t rows = (strcmp(cell, "lstm") == 0 ? 4 : 3) * hidden, n = 0;
+    for (size_t l = 0; l < layers; l++) {
+        const size_t columns[] = {l ? hidden : inputs, hidden, 0, 0};
+        const struct onnx_layer *w = weights ? &weights[l] : &(struct onnx_layer){0};
+        const float *const values[] = {w->w_ih, w->w_hh, w->b_ih, w->b_hh};
+        for (size_t i = 0; i < 4; i++, n++) {
+            parts[n] = (struct part){.d0 = rows, .d1 = columns[i], .values = values[i]};
+            snprintf(parts[n].name, sizeof parts[n].name, "rnn.%s_l%zu", names[i], l);
+        }
+    }
+    if (outputs) parts[n++] = (struct part){"head.weight", outputs, hidden, NULL};
+    if (outputs) parts[n++] = (struct part){"head.bias", outputs, 0, NULL};
+    return n;
+}
+
+static size_t part_floats(const struct part *p)
+{
+    return p->d0 * (p->d1 ? p->d1 : 1);
+}
+
+static void *write_image(const char *header, size_t header_bytes, const struct part *parts, size_t count, float scale,
+                         size_t *bytes)
+{
+    uint64_t length = header_bytes;
+    *bytes = 8 + header_bytes;
+    for (size_t i = 0; i < count; i++)
+        *bytes += part_floats(&parts[i]) * sizeof(float);
+    unsigned char *image = malloc(*bytes), *at = image + 8 + header_bytes;
+    if (!image) die("no memory for a model of %zu bytes", *bytes);
+    memcpy(image, &length, 8);
+    memcpy(image + 8, header, header_bytes);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < part_floats(&parts[i]); k++, at += sizeof(float)) {
+            float f = parts[i].values ? parts[i].values[k] : random_float() * scale;
+            memcpy(at, &f, sizeof f);
+        }
+    return image;
+}
+
+static void *make_image(const char *cell, size_t inputs, size_t hidden, size_t layers, size_t outputs,
+                        const struct onnx_layer *weights, size_t *bytes)
+{
+    struct part parts[4 * ONNX_MAX_LAYERS + 2];
+    size_t count = list_parts(parts, cell, inputs, hidden, layers, outputs, weights), at, floats = 0;
+    char header[4096];
+    at = (size_t)snprintf(header, sizeof header,
+                          "{\"__metadata__\":{\"rnnd\":\"{\\\"format\\\":1,\\\"inputs\\\":[{\\\"name\\\":\\\"x\\\","
+                          "\\\"width\\\":%zu}],\\\"layers\\\":[{\\\"type\\\":\\\"%s\\\",\\\"name\\\":\\\"rnn\\\","
+                          "\\\"hidden\\\":%zu,\\\"layers\\\":%zu}%s]}\"}",
+                          inputs, cell, hidden, layers,
+                          outputs ? ",{\\\"type\\\":\\\"dense\\\",\\\"name\\\":\\\"head\\\"}" : "");
     for (size_t i = 0; i < count; i++) {
-        size_t n = tensors[i].d0 * tensors[i].d1, d1 = tensors[i].d1;
+        size_t n = part_floats(&parts[i]);
         char shape[64];
-        snprintf(shape, sizeof shape, d1 == 1 && i != 0 ? "%zu" : "%zu,%zu", tensors[i].d0, d1);
+        snprintf(shape, sizeof shape, parts[i].d1 ? "%zu,%zu" : "%zu", parts[i].d0, parts[i].d1);
         at += (size_t)snprintf(header + at, sizeof header - at,
-                               ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}", tensors[i].name,
+                               ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}", parts[i].name,
                                shape, floats * 4, (floats + n) * 4);
         floats += n;
     }
     at += (size_t)snprintf(header + at, sizeof header - at, "}");
-    while (at % 8) header[at++] = ' ';
-    *bytes = 8 + at + floats * 4;
-    unsigned char *image = malloc(*bytes);
-    if (!image) die("no memory for a model of %zu bytes", *bytes);
-    uint64_t length = at;
-    memcpy(image, &length, 8);
-    memcpy(image + 8, header, at);
-    for (size_t i = 0; i < floats; i++) {
-        float f = random_float() / sqrtf((float)hidden);
-        memcpy(image + 8 + at + i * 4, &f, 4);
-    }
-    return image;
+    while (at % 8)
+        header[at++] = ' ';
+    return write_image(header, at, parts, count, 1 / sqrtf((float)hidden), bytes);
+}
+
+void *model_image(const char *cell, size_t inputs, size_t hidden, size_t outputs, size_t *bytes)
+{
+    return make_image(cell, inputs, hidden, 1, outputs, NULL, bytes);
+}
+
+void *network_image(const char *cell, size_t inputs, size_t hidden, size_t layers, const struct onnx_layer *weights,
+                    size_t *bytes)
+{
+    return make_image(cell, inputs, hidden, layers, 0, weights, bytes);
 }
 
 rnnd_model *open_path(const char *path)
@@ -117,7 +165,8 @@ void stepper_open(struct stepper *s, rnnd_model *model, size_t batch)
     s->inputs = calloc(batch, info->input_width * sizeof *s->inputs);
     s->outputs = calloc(batch, info->output_width * sizeof *s->outputs);
     if (!s->rows || !s->states || !s->inputs || !s->outputs) die("no memory for %zu states", batch);
-    for (size_t i = 0; i < batch * info->input_width; i++) s->inputs[i] = random_float();
+    for (size_t i = 0; i < batch * info->input_width; i++)
+        s->inputs[i] = random_float();
     for (size_t b = 0; b < batch; b++) {
         rnnd_state_reset(model, s->states + b * bytes);
         s->rows[b] = (rnnd_step_row){.state = s->states + b * bytes,

@@ -1,0 +1,78 @@
+/* measure.c -- times a backend's runs and compares its answer. */
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "tests/bench/bench.h"
+#include "tests/bench/kernels/backend.h"
+
+#define MAX_SAMPLES 4000
+#define SAMPLE_US 40.0 /* a sample is at least so long: shorter runs are timed several at once */
+#define WARM_US 1000.0
+#define LONG_US 50000.0 /* of runs longer than this a single one is enough */
+
+static double cpu_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
+}
+
+double budget_us(void)
+{
+    const char *ms = getenv("BUDGET_MS");
+    return (ms ? strtod(ms, NULL) : 15) * 1e3;
+}
+
+/* Runs until caches and clock are this backend's own; *run_us is what a run takes then. */
+static bool warm_up(const struct backend *b, void *self, double *run_us)
+{
+    double start = now_us(), last = start, fastest = INFINITY;
+    do {
+        if (!b->run(self)) return false;
+        double now = now_us();
+        if (now - last < fastest) fastest = now - last;
+        last = now;
+    } while (last - start < WARM_US);
+    *run_us = fastest;
+    return true;
+}
+
+bool backend_time(const struct backend *b, void *self, double budget, struct timing *out)
+{
+    static double us[MAX_SAMPLES], cpu[MAX_SAMPLES];
+    size_t n = 0, runs, least = 3;
+    double run_us;
+    if (b->time) return b->time(self, budget, out);
+    if (!warm_up(b, self, &run_us)) return false;
+    runs = run_us < SAMPLE_US ? (size_t)(SAMPLE_US / run_us) + 1 : 1;
+    if (run_us > LONG_US) least = 1;
+    for (double start = now_us(); n < MAX_SAMPLES && (n < least || now_us() - start < budget); n++) {
+        double cpu_start = cpu_us(), begin = now_us();
+        for (size_t i = 0; i < runs; i++)
+            if (!b->run(self)) return false;
+        us[n] = (now_us() - begin) / (double)runs;
+        cpu[n] = (cpu_us() - cpu_start) / (double)runs;
+    }
+    *out = (struct timing){.median_us = median(us, n), .cpu_median_us = median(cpu, n)};
+    out->min_us = us[0]; /* median() has sorted them */
+    return true;
+}
+
+double backend_error(const struct backend *b, void *self, const struct problem *p)
+{
+    size_t n = p->shape.hidden;
+    double worst = 0;
+    float *h = malloc(n * sizeof *h);
+    if (!h) die("no memory for %zu numbers", n);
+    bool good = b->run(self) && b->run(self) && p->want;
+    for (size_t i = 0; i < 2 && good; i++) {
+        b->row(self, i ? p->shape.batch - 1 : 0, h);
+        for (size_t j = 0; j < n; j++) {
+            double error = fabs((double)h[j] - p->want[i * n + j]);
+            if (!(error <= worst)) worst = error; /* NaN too */
+        }
+    }
+    free(h);
+    return good ? worst : -1;
+}
