@@ -108,7 +108,8 @@ $(B)/rnnd: $(SERVER_OBJ) $(CLI_OBJ) $(B)/librnnd.a
 # ---- unit tests: each tests/**/test_*.c is a program of its own ------------------------------------------------------
 TESTS_CORE   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/core/*/test_*.c tests/core/test_*.c))
 TESTS_SERVER := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/server/test_*.c tests/server/*/test_*.c))
-TEST_LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/lib/*.c))
+TEST_LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/lib/*.c)) \
+    $(patsubst %,$(B)/obj/tests/bench/%.o,peers/onnx_writer kernels/shapes util)
 NOMAIN_OBJ   := $(filter-out $(B)/obj/server/main.o,$(SERVER_OBJ)) $(CLI_OBJ)
 
 # what tests share, as an archive: a test gets (and links libcurl for) only what it uses

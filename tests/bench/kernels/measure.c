@@ -9,7 +9,7 @@
 #define MAX_SAMPLES 4000
 #define SAMPLE_US 40.0 /* a sample is at least so long: shorter runs are timed several at once */
 #define WARM_US 1000.0
-#define LONG_US 50000.0 /* of runs longer than this a single one is enough */
+#define LONG_US 50000.0 /* a run longer than this warms itself up */
 
 static double cpu_us(void)
 {
@@ -24,36 +24,33 @@ double budget_us(void)
     return (ms ? strtod(ms, NULL) : 15) * 1e3;
 }
 
-/* Runs until caches and clock are this backend's own; *run_us is what a run takes then. */
-static bool warm_up(const struct backend *b, void *self, double *run_us)
+/* Times `runs` of them; both times are of one. False: one failed. */
+static bool time_runs(const struct backend *b, void *self, size_t runs, double *us, double *cpu)
 {
-    double start = now_us(), last = start, fastest = INFINITY;
-    do {
+    double cpu_start = cpu_us(), start = now_us();
+    for (size_t i = 0; i < runs; i++)
         if (!b->run(self)) return false;
-        double now = now_us();
-        if (now - last < fastest) fastest = now - last;
-        last = now;
-    } while (last - start < WARM_US);
-    *run_us = fastest;
+    *us = (now_us() - start) / (double)runs;
+    *cpu = (cpu_us() - cpu_start) / (double)runs;
     return true;
 }
 
 bool backend_time(const struct backend *b, void *self, double budget, struct timing *out)
 {
     static double us[MAX_SAMPLES], cpu[MAX_SAMPLES];
-    size_t n = 0, runs, least = 3;
-    double run_us;
+    double fastest = INFINITY, start = now_us();
+    size_t n = 0;
     if (b->time) return b->time(self, budget, out);
-    if (!warm_up(b, self, &run_us)) return false;
-    runs = run_us < SAMPLE_US ? (size_t)(SAMPLE_US / run_us) + 1 : 1;
-    if (run_us > LONG_US) least = 1;
-    for (double start = now_us(); n < MAX_SAMPLES && (n < least || now_us() - start < budget); n++) {
-        double cpu_start = cpu_us(), begin = now_us();
-        for (size_t i = 0; i < runs; i++)
-            if (!b->run(self)) return false;
-        us[n] = (now_us() - begin) / (double)runs;
-        cpu[n] = (cpu_us() - cpu_start) / (double)runs;
-    }
+    do { /* until caches and clock are this backend's own */
+        if (!time_runs(b, self, 1, us, cpu)) return false;
+        if (us[0] < fastest) fastest = us[0];
+    } while (now_us() - start < WARM_US);
+    size_t runs = fastest < SAMPLE_US ? (size_t)(SAMPLE_US / fastest) + 1 : 1;
+    if (fastest > LONG_US)
+        n = 1; /* that was one */
+    else
+        for (start = now_us(); n < MAX_SAMPLES && (n < 3 || now_us() - start < budget); n++)
+            if (!time_runs(b, self, runs, us + n, cpu + n)) return false;
     *out = (struct timing){.median_us = median(us, n), .cpu_median_us = median(cpu, n)};
     out->min_us = us[0]; /* median() has sorted them */
     return true;
