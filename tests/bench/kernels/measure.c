@@ -8,7 +8,7 @@
 
 #define MAX_SAMPLES 4000
 #define SAMPLE_US 40.0 /* a sample is at least so long: shorter runs are timed several at once */
-#define WARM_US 1000.0
+#define WARM_US 2000.0
 #define LONG_US 50000.0 /* a run longer than this warms itself up */
 
 static double cpu_us(void)

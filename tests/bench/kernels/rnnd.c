@@ -21,7 +21,7 @@ struct network {
 static bool load(char *text, size_t cap)
 {
     snprintf(text, cap, "rnnd %s, kernels %s, always on one thread", rnnd_version(),
-             getenv("ISA") ? getenv("ISA") : rnnd_kernel_row());
+             getenv("RNND_ISA") ? getenv("RNND_ISA") : rnnd_kernel_row());
     return true;
 }
 
@@ -41,7 +41,7 @@ static void close_network(void *self)
 
 static bool open_model(struct network *n, const char *precision)
 {
-    rnnd_options options = {.kernel_row = getenv("ISA"), .precision = precision, .force_precision = true};
+    rnnd_options options = {.kernel_row = getenv("RNND_ISA"), .precision = precision, .force_precision = true};
     const struct shape *s = &n->p->shape;
     size_t bytes;
     rnnd_error err;
