@@ -1,6 +1,7 @@
 /* kernels.c -- which row of kernels this processor gets. */
 #include "core/kernels/kernels.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/error.h"
