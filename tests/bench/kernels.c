@@ -163,10 +163,11 @@ static void run(void)
     print_processor();
     measure_peaks();
     measure_all(csv);
-    set_priority(SCHED_OTHER);
     fclose(csv);
     report_shapes(&results, stdout);
     report_groups(&results, stdout);
+    report_reading(&results, stdout);
+    set_priority(SCHED_OTHER);
     report_goals(&results, stdout);
     report_losses(&results, stdout);
 }

@@ -1,8 +1,11 @@
-/* peak.c -- chains of multiply-adds in registers, enough of them to hide their latency. */
+/* peak.c -- chains of multiply-adds in registers, enough of them to hide their latency; and sums over memory. */
 #include "tests/bench/kernels/peak.h"
 
 #include <immintrin.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "tests/bench/bench.h"
 
@@ -90,4 +93,45 @@ double peak_gops(enum precision precision, int threads)
         us[i] = run_us(f, threads);
     median(us, TRIES);
     return ops * TURNS / us[0] * threads * 1e-3;
+}
+
+/* ---- reading ---- */
+
+#define READ_FUNCTION(name, isa, type, load, add)                                                                      \
+    __attribute__((target(isa))) static void name(const float *p, size_t bytes)                                        \
+    {                                                                                                                  \
+        type a[8] = {0};                                                                                               \
+        size_t lanes = sizeof(type) / sizeof *p;                                                                       \
+        for (const float *end = p + bytes / sizeof *p; p < end; p += 8 * lanes)                                        \
+            _Pragma("GCC unroll 8") for (size_t i = 0; i < 8; i++) a[i] = add(a[i], load(p + i * lanes));              \
+        for (int i = 0; i < 8; i++)                                                                                    \
+            __asm__ volatile("" ::"v"(a[i]));                                                                          \
+    }
+
+READ_FUNCTION(read_512, "avx512f", __m512, _mm512_load_ps, _mm512_add_ps)
+READ_FUNCTION(read_256, "avx2", __m256, _mm256_load_ps, _mm256_add_ps)
+
+#define LARGE_PAGE ((size_t)2 << 20)
+#define READ_BYTES 100e6 /* of one try */
+
+double read_gbs(size_t bytes)
+{
+    bool wide = __builtin_cpu_supports("avx512f");
+    double us[TRIES];
+    if (!wide && !__builtin_cpu_supports("avx2")) return 0;
+    bytes = (bytes + 511) / 512 * 512; /* whole turns of either loop */
+    size_t turns = (size_t)(READ_BYTES / (double)bytes) + 1, room = (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    float *p = aligned_alloc(LARGE_PAGE, room);
+    if (!p) die("no memory for %zu bytes to read", room);
+    madvise(p, room, MADV_HUGEPAGE);
+    memset(p, 0, room);
+    for (int i = 0; i < TRIES; i++) {
+        double start = now_us();
+        for (size_t turn = 0; turn < turns; turn++)
+            (wide ? read_512 : read_256)(p, bytes);
+        us[i] = now_us() - start;
+    }
+    free(p);
+    median(us, TRIES);
+    return (double)bytes * (double)turns / us[0] * 1e-3;
 }

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "tests/bench/kernels/peak.h"
 #include "tests/bench/kernels/results.h"
 
 #define LOSS 0.97
@@ -143,4 +144,24 @@ void report_losses(const struct results *r, FILE *to)
         fprintf(to, "  rnnd %.2f us, %s %.2f us: %.2f\n", ours, r->backends[best]->name, theirs, theirs / ours);
     }
     fprintf(to, "%zu of %zu shapes\n", losses, shapes);
+}
+
+void report_reading(const struct results *r, FILE *to)
+{
+    static const double bytes_of[] = {[FP32] = 4, [BF16] = 2, [INT8] = 1};
+    fprintf(to, "\none row, one step, one thread: weights read, GB/s, beside summing as many bytes\n");
+    for (size_t k = 0; k < r->shape_count; k++) {
+        const struct shape *s = &r->shapes[k];
+        if (s->threads != 1 || s->batch != 1 || s->steps != 1) continue;
+        print_shape(s, to);
+        for (int p = FP32; p <= INT8; p++) {
+            int ours = results_ours(r, p), peer = results_best_peer(r, k, p);
+            double us = results_us(r, k, ours), bytes = shape_flop(s) / 2 * bytes_of[p];
+            if (!(us > 0)) continue;
+            fprintf(to, "  %s %.2f MB: %.0f", r->backends[ours]->name, bytes * 1e-6, bytes / us * 1e-3);
+            if (peer >= 0) fprintf(to, ", %s %.0f", r->backends[peer]->name, bytes / results_us(r, k, peer) * 1e-3);
+            fprintf(to, " of %.0f", read_gbs((size_t)bytes));
+        }
+        fprintf(to, "\n");
+    }
 }

@@ -34,9 +34,11 @@ int results_best_peer(const struct results *r, size_t shape, enum precision prec
 int results_ours(const struct results *r, enum precision precision);
 
 /* A row per shape; geometric means per group; the goals beside what was measured; the shapes that are slower than the
- * best peer. */
+ * best peer on one thread. */
 void report_shapes(const struct results *r, FILE *to);
 void report_groups(const struct results *r, FILE *to);
+/* What one row waits for: the weights, read at what rate beside the most that can be. */
+void report_reading(const struct results *r, FILE *to);
 void report_goals(const struct results *r, FILE *to);
 void report_losses(const struct results *r, FILE *to);
 
