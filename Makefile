@@ -31,7 +31,7 @@ VERSION := $(shell sed -n 's/^.define RNND_VERSION "\(.*\)"/\1/p' core/rnnd.h)
 
 # ---- what the build needs: Debian packages, announced and installed by tests/lib/packages.sh -----------------------
 PACKAGES      = gcc libc6-dev pkg-config libmicrohttpd-dev libcjson-dev libinih-dev libxxhash-dev libopenblas-dev zlib1g-dev
-TEST_PACKAGES = $(PACKAGES) libcmocka-dev libcurl4-openssl-dev python3-minimal python3-requests python3-numpy curl
+TEST_PACKAGES = $(PACKAGES) libcmocka-dev libcurl4-openssl-dev python3-minimal python3-requests python3-numpy curl valgrind
 
 # ---- one build folder per variant ------------------------------------------------------------------------------------
 ifeq ($(SAN),)

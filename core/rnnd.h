@@ -216,11 +216,13 @@ typedef struct rnnd_step_row {
 } rnnd_step_row;
 
 /* Advances n states by one step each, as one batch. n > max_rows runs in several. Returns the first row's failure,
- * the other rows are computed all the same. Never allocates. */
+ * the other rows are computed all the same. Never allocates (a tensor graph, whose sizes only a run tells, may in its
+ * first ones). */
 RNND_API rnnd_code rnnd_step(rnnd_workspace *ws, rnnd_step_row *rows, size_t n, rnnd_error *err);
 
 /* A batch of whole windows from given or initial states, PyTorch's `out, (hn, cn) = net(x, (h0, c0))`. Works for every
- * model that loads, streamable or not. No task processing: series models are fed network inputs as they are. */
+ * model that loads, streamable or not. No task processing: series models are fed network inputs as they are. The
+ * workspace grows with the first window and with one larger than those before; else nothing is allocated. */
 typedef struct rnnd_window {
     size_t batch, steps;
     const float *inputs;  /* [batch][steps][network input width] */

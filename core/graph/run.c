@@ -216,7 +216,8 @@ rnnd_code graph_run_reserve(struct graph_run *run, size_t rows, size_t steps, rn
     size_t n;
     if (run->rc.graph->tensors) return RNND_OK; /* a pass grows by itself */
     if (run->rc.graph->stepwise) steps = 1;
-    if (rows <= run->max_rows && steps <= run->max_steps) return RNND_OK;
+    for (size_t i = 0; i < 2; i++)
+        if (rows <= run->fits[i].rows && steps <= run->fits[i].steps) return RNND_OK;
     if (!size_mul(rows, steps, &n) || n > (size_t)1 << 40) return fail_memory(err, (size_t)-1);
     run->rc.planning = true;
     run->overflow = false;
@@ -230,10 +231,9 @@ rnnd_code graph_run_reserve(struct graph_run *run, size_t rows, size_t steps, rn
         run->memory = memory;
         run->size = run->used;
     }
-    if (rows >= run->max_rows && steps >= run->max_steps) { /* what fits is known only for what was planned */
-        run->max_rows = rows;
-        run->max_steps = steps;
-    }
+    size_t at = rows < run->fits[0].rows || steps < run->fits[0].steps; /* known only for what was planned */
+    run->fits[at].rows = rows;
+    run->fits[at].steps = steps;
     return RNND_OK;
 }
 

@@ -12,7 +12,7 @@ struct extra {
 
 struct graph_run {
     struct run_context rc; /* first: ops hand it back to us */
-    size_t max_rows, max_steps;
+    struct { size_t rows, steps; } fits[2]; /* passes that memory is known to suffice for: the largest, and the last */
     unsigned char *memory;
     size_t size, used;
     bool overflow; /* planning: sizes beyond all memory */

@@ -61,6 +61,7 @@ void rnnd_workspace_close(rnnd_workspace *ws)
     mem_free(ws->state_in);
     mem_free(ws->state_out);
     mem_free(ws->live);
+    window_rows_free(&ws->window);
     mem_free(ws);
 }
 

@@ -19,14 +19,39 @@ size_t rnnd_window_output_width(const rnnd_model *model)
     return model->network_outputs;
 }
 
-struct plan { /* one call's pass size and scratch */
-    size_t rows, steps;
-    const float **in;
-    float **out;
-    const float **state_in;
-    float **state_out;
-    float *states;
-};
+void window_rows_free(struct window_rows *w)
+{
+    mem_free(w->in);
+    mem_free(w->out);
+    mem_free(w->state_in);
+    mem_free(w->state_out);
+    mem_free(w->states);
+    *w = (struct window_rows){0};
+}
+
+/* Room for passes of `steps` steps of `sequences` windows. */
+static rnnd_code reserve(rnnd_workspace *ws, size_t sequences, size_t steps, rnnd_error *err)
+{
+    struct window_rows *w = &ws->window;
+    size_t state = ws->model->network_state ? ws->model->network_state : 1, rows = sequences * steps;
+    if (rows > w->rows || sequences > w->sequences) {
+        if (rows < w->rows) rows = w->rows;
+        if (sequences < w->sequences) sequences = w->sequences;
+        window_rows_free(w);
+        w->in = mem_alloc(rows, sizeof *w->in);
+        w->out = mem_alloc(rows, sizeof *w->out);
+        w->state_in = mem_alloc(sequences, sizeof *w->state_in);
+        w->state_out = mem_alloc(sequences, sizeof *w->state_out);
+        w->states = mem_alloc(sequences * state, sizeof *w->states);
+        if (!w->in || !w->out || !w->state_in || !w->state_out || !w->states) {
+            window_rows_free(w);
+            return fail_memory(err, rows * sizeof *w->in);
+        }
+        w->rows = rows;
+        w->sequences = sequences;
+    }
+    return graph_run_reserve(ws->run, sequences, steps, err);
+}
 
 /* Between [layers][batch][width] outside and a row of all states inside; kind 'h' or 'c'. */
 static void move_states(const rnnd_model *m, char kind, size_t batch, size_t b, float *outside, float *row, bool in)
@@ -45,10 +70,12 @@ static void move_states(const rnnd_model *m, char kind, size_t batch, size_t b, 
     }
 }
 
-static rnnd_code run_rows(rnnd_workspace *ws, const rnnd_window *w, const struct plan *p, size_t first, size_t B,
+/* Windows first .. first+B-1, `most` steps at a time. */
+static rnnd_code run_rows(rnnd_workspace *ws, const rnnd_window *w, size_t first, size_t B, size_t most,
                           rnnd_error *err)
 {
     const rnnd_model *m = ws->model;
+    const struct window_rows *p = &ws->window;
     size_t in_width = m->network_inputs, out_width = m->network_outputs;
     bool last = m->config.output_last;
     for (size_t b = 0; b < B; b++) {
@@ -59,7 +86,7 @@ static rnnd_code run_rows(rnnd_workspace *ws, const rnnd_window *w, const struct
         if (w->c0) move_states(m, 'c', w->batch, first + b, (float *)(uintptr_t)w->c0, row, true);
     }
     for (size_t at = 0; at < w->steps;) {
-        size_t T = w->steps - at < p->steps ? w->steps - at : p->steps;
+        size_t T = w->steps - at < most ? w->steps - at : most;
         for (size_t b = 0; b < B; b++) {
             size_t sequence = (first + b) * w->steps;
             for (size_t t = 0; t < T; t++) {
@@ -107,7 +134,6 @@ static rnnd_code check_finite(const rnnd_model *m, const rnnd_window *w, rnnd_er
 rnnd_code rnnd_run_window(rnnd_workspace *ws, const rnnd_window *w, rnnd_error *err)
 {
     const rnnd_model *m = ws->model;
-    struct plan p = {0};
     rnnd_code code = model_check_confirmed(m, err);
     if (!code && m->no_rows)
         code =
@@ -115,22 +141,10 @@ rnnd_code rnnd_run_window(rnnd_workspace *ws, const rnnd_window *w, rnnd_error *
     if (!code) code = check(m, w, err);
     if (code) return code;
     size_t most = m->graph.causal ? 64 : w->steps >= PASS_ROWS ? 1 : PASS_ROWS / w->steps;
-    p.rows = w->batch < most ? w->batch : most;
-    p.steps = m->graph.causal && w->steps > PASS_ROWS / p.rows ? PASS_ROWS / p.rows : w->steps;
-    p.in = mem_alloc(p.rows * p.steps, sizeof *p.in);
-    p.out = mem_alloc(p.rows * p.steps, sizeof *p.out);
-    p.state_in = mem_alloc(p.rows, sizeof *p.state_in);
-    p.state_out = mem_alloc(p.rows, sizeof *p.state_out);
-    p.states = mem_alloc(p.rows * (m->network_state ? m->network_state : 1), sizeof *p.states);
-    if (!p.in || !p.out || !p.state_in || !p.state_out || !p.states)
-        code = fail_memory(err, p.rows * p.steps * sizeof *p.in);
-    if (!code) code = graph_run_reserve(ws->run, p.rows, p.steps, err);
-    for (size_t at = 0; at < w->batch && !code; at += p.rows)
-        code = run_rows(ws, w, &p, at, w->batch - at < p.rows ? w->batch - at : p.rows, err);
-    mem_free(p.in);
-    mem_free(p.out);
-    mem_free(p.state_in);
-    mem_free(p.state_out);
-    mem_free(p.states);
+    size_t rows = w->batch < most ? w->batch : most;
+    size_t steps = m->graph.causal && w->steps > PASS_ROWS / rows ? PASS_ROWS / rows : w->steps;
+    code = reserve(ws, rows, steps, err);
+    for (size_t at = 0; at < w->batch && !code; at += rows)
+        code = run_rows(ws, w, at, w->batch - at < rows ? w->batch - at : rows, steps, err);
     return code ? code : check_finite(m, w, err);
 }

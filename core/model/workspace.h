@@ -4,6 +4,16 @@
 
 #include "core/model/model.h"
 
+struct window_rows { /* scratch of windows: made by the first one, kept, and made again only by a larger one */
+    size_t rows, sequences; /* room for */
+    const float **in;       /* [rows] */
+    float **out;            /* [rows] */
+    const float **state_in; /* [sequences] */
+    float **state_out;      /* [sequences] */
+    float *states;          /* [sequences][network state] */
+};
+void window_rows_free(struct window_rows *w);
+
 struct rnnd_workspace {
     const rnnd_model *model;
     struct graph_run *run;
@@ -17,6 +27,7 @@ struct rnnd_workspace {
     const float **state_in; /* [max_rows] */
     float **state_out;      /* [max_rows] */
     size_t *live;           /* [max_rows] which of the caller's rows are in the pass */
+    struct window_rows window;
 };
 
 #endif
