@@ -5,8 +5,6 @@
 #include "tests/bench/kernels/peak.h"
 #include "tests/bench/kernels/results.h"
 
-#define LOSS 0.97
-
 int results_find(const struct results *r, const char *name)
 {
     for (size_t i = 0; i < r->backend_count; i++)
@@ -129,21 +127,29 @@ void report_groups(const struct results *r, FILE *to)
         }
 }
 
-void report_losses(const struct results *r, FILE *to)
+static void report_below(const struct results *r, enum precision precision, double wanted, const char *text, FILE *to)
 {
     size_t losses = 0, shapes = 0;
-    fprintf(to, "\nshapes below %.2f of the best fp32 peer on one thread\n", LOSS);
+    int ours = results_ours(r, precision);
+    fprintf(to, "\n%s, one thread: shapes below %.2f of the best peer\n", text, wanted);
     for (size_t k = 0; k < r->shape_count; k++) {
-        int best = results_best_peer(r, k, FP32);
-        double ours = results_us(r, k, results_ours(r, FP32)), theirs = results_us(r, k, best);
-        if (r->shapes[k].threads != 1 || !(ours > 0) || !(theirs > 0)) continue;
+        int best = results_best_peer(r, k, precision);
+        double us = results_us(r, k, ours), theirs = results_us(r, k, best);
+        if (r->shapes[k].threads != 1 || !(us > 0) || !(theirs > 0)) continue;
         shapes++;
-        if (theirs / ours >= LOSS) continue;
+        if (theirs / us >= wanted) continue;
         losses++;
         print_shape(&r->shapes[k], to);
-        fprintf(to, "  rnnd %.2f us, %s %.2f us: %.2f\n", ours, r->backends[best]->name, theirs, theirs / ours);
+        fprintf(to, "  rnnd %.2f us, %s %.2f us: %.2f\n", us, r->backends[best]->name, theirs, theirs / us);
     }
     fprintf(to, "%zu of %zu shapes\n", losses, shapes);
+}
+
+void report_losses(const struct results *r, FILE *to)
+{
+    report_below(r, BF16, 1.15, "bf16", to);
+    report_below(r, INT8, 1.0, "int8", to);
+    report_below(r, FP32, 0.97, "fp32", to);
 }
 
 void report_reading(const struct results *r, FILE *to)

@@ -33,8 +33,8 @@ int results_best_peer(const struct results *r, size_t shape, enum precision prec
 /* Our backend of a precision; -1: not there. */
 int results_ours(const struct results *r, enum precision precision);
 
-/* A row per shape; geometric means per group; the goals beside what was measured; the shapes that are slower than the
- * best peer on one thread. */
+/* A row per shape; geometric means per group; the goals beside what was measured; the shapes that miss the
+ * goal beside the best peer of their precision, on one thread. */
 void report_shapes(const struct results *r, FILE *to);
 void report_groups(const struct results *r, FILE *to);
 /* What one row waits for: the weights, read at what rate beside the most that can be. */
