@@ -1,15 +1,16 @@
-/* batch.c -- the one queue: who ticks when, what crosses between the loop and the compute thread.
+/* batch.c -- the one queue: who ticks when, what crosses between the loop and the threads that compute.
  *
- * Who owns what. At any moment at most one thread has the turn (b->turn): the loop thread, inside
- * batch_after_poll(), or the compute thread, from when the loop hands it work until nothing is ready. Whoever has
- * it owns everything marked [turn]: the lanes' lists, the work list, the waiting list. What crosses threads at any
- * time is [lock], or atomic: incoming jobs, events, job->cancelled, job->woken.
+ * Who owns what. At any moment one thread has the turn on a lane (lane->handed): the loop thread, which ticks inside
+ * batch_after_poll(), or the compute thread, from when the loop hands the lane over until nothing is due in it. Whoever
+ * has it owns everything of the lane marked [turn]. So steps of a small model go on beside those of a large one. A work
+ * job belongs to the worker that took it out of the line, for a slice; workers have workspaces of their own. What
+ * crosses threads at any time is [lock], or atomic: incoming jobs, the line of work, events, job->cancelled and woken.
  *
  * Lock order: there is one lock, b->lock. No callback (input, output, work, progress, done, wake) runs under it, and
  * nothing is locked inside it.
  *
- * Nothing is lost between the two: the loop puts jobs in `incoming` under the lock and, if the turn is free, takes
- * it; the compute thread gives the turn back under the lock, after seeing that nothing is incoming. */
+ * Nothing is lost between the two: the loop puts jobs in `incoming` under the lock and, if the lane is its own, ticks
+ * it; the compute thread gives a lane back under the lock, after seeing that nothing is due. */
 #include "server/engine/batch_private.h"
 
 #include <signal.h>
@@ -22,6 +23,7 @@
 /* Ready work that takes longer than this leaves the loop thread. A blocked hand-over and back costs about as much, so
  * below it the loop does the work in the time it would wait. */
 #define LOOP_BUDGET_S 50e-6
+#define WORKERS 1
 /* The first guess of a model's speed, before it was measured: float operations a second at one row. */
 #define GUESSED_FLOPS 2e10
 
@@ -32,32 +34,89 @@ double batch_seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* ---- the compute thread ------------------------------------------------------------------------------------------ */
+/* Under the lock. A test may want jobs gathered before any runs. */
+static bool held(struct batch *b)
+{
+    if (b->live < b->hold) return true;
+    b->hold = 0;
+    return false;
+}
 
+/* ---- the threads that compute ------------------------------------------------------------------------------------ */
+
+/* Under the lock, which it gives up meanwhile. */
+static void wake_loop(struct batch *b)
+{
+    if (!b->events || b->wake_pending) return;
+    b->wake_pending = true;
+    pthread_mutex_unlock(&b->lock);
+    b->wake(b->context);
+    pthread_mutex_lock(&b->lock);
+}
+
+/* Under the lock, which it gives up while it ticks. */
+static void tick(struct batch *b, struct lane *lane)
+{
+    tick_gather(lane);
+    pthread_mutex_unlock(&b->lock);
+    tick_run(b, lane);
+    pthread_mutex_lock(&b->lock);
+    tick_publish(b, lane);
+}
+
+/* Every lane handed over in turn. */
 static void *compute(void *context)
 {
     struct batch *b = context;
 
     pthread_mutex_lock(&b->lock);
     while (!b->stopping) {
-        if (b->turn != TURN_COMPUTE) {
-            pthread_cond_wait(&b->handed, &b->lock);
-            continue;
+        bool any = false;
+        for (struct lane *lane = b->lanes; lane && !b->stopping; lane = lane->next) {
+            if (!lane->handed) continue;
+            if (!tick_due(lane) || held(b)) {
+                lane->handed = false;
+                continue;
+            }
+            any = true;
+            tick(b, lane);
+            wake_loop(b);
         }
-        if (!tick_gather(b)) {
-            b->turn = TURN_FREE;
+        if (!any && !b->stopping) pthread_cond_wait(&b->handed, &b->lock);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return NULL;
+}
+
+/* A worker's own workspace of the lane, or NULL with a sentence. */
+static rnnd_workspace *workspace_of(struct lane *lane, size_t worker, rnnd_error *err)
+{
+    rnnd_workspace **ws = &lane->work_ws[worker];
+    if (!*ws && rnnd_workspace_open(lane->model->handle, LANE_ROWS, ws, err) == RNND_OK)
+        rnnd_workspace_limit(*ws, RUN_MEMORY_LIMIT);
+    return *ws;
+}
+
+static void *work(void *context)
+{
+    const struct worker *w = context;
+    struct batch *b = w->batch;
+
+    pthread_mutex_lock(&b->lock);
+    while (!b->stopping) {
+        struct job *j = held(b) ? NULL : jobs_take_first(&b->works);
+        if (!j) {
+            b->idle_workers++;
+            pthread_cond_wait(&b->work_due, &b->lock);
+            b->idle_workers--;
             continue;
         }
         pthread_mutex_unlock(&b->lock);
-        tick_run(b);
+        rnnd_workspace *ws = workspace_of(j->lane, w->number, &j->error);
+        bool ended = tick_work(j, ws);
         pthread_mutex_lock(&b->lock);
-        tick_publish(b);
-        if (b->events && !b->wake_pending) {
-            b->wake_pending = true;
-            pthread_mutex_unlock(&b->lock);
-            b->wake(b->context);
-            pthread_mutex_lock(&b->lock);
-        }
+        tick_publish_work(b, j, ended);
+        wake_loop(b);
     }
     pthread_mutex_unlock(&b->lock);
     return NULL;
@@ -96,52 +155,48 @@ void batch_events(struct batch *b)
     deliver(b);
 }
 
-/* Whether what is ready is done sooner here than handed over. */
-static bool small(const struct batch *b)
+/* Under the lock: how long the lane's next tick will take. */
+static double tick_seconds(const struct lane *lane)
 {
-    double seconds = 0;
-    if (b->works.first) return false;
-    for (const struct lane *lane = b->lanes_seen; lane; lane = lane->next)
-        seconds += lane->row_seconds * (double)lane->ready_count;
-    return seconds < LOOP_BUDGET_S;
+    size_t rows = lane->loaded + lane->ready_count + lane->incoming_count;
+    return lane->row_seconds * (double)(rows < LANE_ROWS ? rows : LANE_ROWS);
 }
 
-/* Ticks here while work is small and the budget lasts: a request of one step is finished by the second tick, a long
- * one is begun and goes over. */
+/* Ticks what is small while the budget lasts; hands the rest over. */
 void batch_after_poll(struct batch *b)
 {
-    double begin = 0;
+    double left = LOOP_BUDGET_S;
+    bool ticked;
 
     pthread_mutex_lock(&b->lock);
-    if (b->turn == TURN_COMPUTE || (!b->live && !b->hold)) {
-        pthread_mutex_unlock(&b->lock);
-        return;
-    }
-    b->turn = TURN_LOOP;
-    while (tick_gather(b)) {
-        double now = batch_seconds();
-        if (begin == 0) begin = now;
-        if (!small(b) || now - begin > LOOP_BUDGET_S) {
-            b->turn = TURN_COMPUTE;
-            pthread_cond_signal(&b->handed);
-            break;
+    if (b->idle_workers && b->works.first && !held(b)) pthread_cond_broadcast(&b->work_due);
+    do {
+        ticked = false;
+        for (struct lane *lane = b->lanes; lane; lane = lane->next) {
+            if (lane->handed || !tick_due(lane) || held(b)) continue;
+            if (tick_seconds(lane) > left) {
+                lane->handed = true;
+                pthread_cond_signal(&b->handed);
+                continue;
+            }
+            double begin = batch_seconds();
+            tick(b, lane);
+            left -= batch_seconds() - begin;
+            ticked = true;
+            if (!b->events) continue;
+            pthread_mutex_unlock(&b->lock);
+            deliver(b);
+            pthread_mutex_lock(&b->lock);
         }
-        pthread_mutex_unlock(&b->lock);
-        tick_run(b);
-        pthread_mutex_lock(&b->lock);
-        tick_publish(b);
-        bool events = b->events != NULL;
-        pthread_mutex_unlock(&b->lock);
-        if (events) deliver(b);
-        pthread_mutex_lock(&b->lock);
-    }
-    if (b->turn == TURN_LOOP) b->turn = TURN_FREE;
+    } while (ticked);
     pthread_mutex_unlock(&b->lock);
 }
 
 static void close_lane(struct lane *lane)
 {
     if (lane->ws) rnnd_workspace_close(lane->ws);
+    for (size_t i = 0; i < WORKERS_MOST; i++)
+        if (lane->work_ws[i]) rnnd_workspace_close(lane->work_ws[i]);
     free(lane->inputs);
     free(lane->outputs);
     free(lane);
@@ -214,29 +269,35 @@ rnnd_code batch_submit(struct batch *b, struct job *j, rnnd_error *err)
     j->started = 0;
     b->inside++;
     pthread_mutex_lock(&b->lock);
-    jobs_append(&b->incoming, j);
+    if (j->type->input) {
+        jobs_append(&j->lane->incoming, j);
+        j->lane->incoming_count++;
+    } else {
+        jobs_append(&b->works, j);
+    }
     b->live++;
     pthread_mutex_unlock(&b->lock);
     return RNND_OK;
 }
 
-static void stir(struct batch *b)
+/* Work is not stirred: it looks at every slice. */
+static void stir(struct batch *b, struct job *j)
 {
     pthread_mutex_lock(&b->lock);
-    b->stirred = true;
+    j->lane->stirred = true;
     pthread_mutex_unlock(&b->lock);
 }
 
 void batch_cancel(struct batch *b, struct job *j)
 {
     atomic_store(&j->cancelled, true);
-    stir(b);
+    if (j->type->input) stir(b, j);
 }
 
 void batch_wake(struct batch *b, struct job *j)
 {
     atomic_store(&j->woken, true);
-    stir(b);
+    stir(b, j);
 }
 
 void batch_notify(struct job *j)
@@ -265,11 +326,39 @@ static void free_batch(struct batch *b)
         b->lanes = lane->next;
         close_lane(lane);
     }
-    free(b->noted);
-    free(b->ended);
     pthread_cond_destroy(&b->handed);
+    pthread_cond_destroy(&b->work_due);
     pthread_mutex_destroy(&b->lock);
     free(b);
+}
+
+static void stop_threads(struct batch *b)
+{
+    pthread_mutex_lock(&b->lock);
+    b->stopping = true;
+    pthread_cond_broadcast(&b->handed);
+    pthread_cond_broadcast(&b->work_due);
+    pthread_mutex_unlock(&b->lock);
+    pthread_join(b->compute, NULL);
+    for (size_t i = 0; i < b->worker_count; i++) pthread_join(b->workers[i].thread, NULL);
+}
+
+/* An error number if not all can be had; then none is left. */
+static int start_threads(struct batch *b)
+{
+    int failed = pthread_create(&b->compute, NULL, compute, b);
+
+    if (failed) return failed;
+    pthread_setname_np(b->compute, "rnnd-compute");
+    for (size_t i = 0; i < WORKERS && !failed; i++) {
+        b->workers[i] = (struct worker){.batch = b, .number = i};
+        failed = pthread_create(&b->workers[i].thread, NULL, work, &b->workers[i]);
+        if (failed) break;
+        pthread_setname_np(b->workers[i].thread, "rnnd-work");
+        b->worker_count++;
+    }
+    if (failed) stop_threads(b);
+    return failed;
 }
 
 rnnd_code batch_start(size_t queue_limit, void (*wake)(void *context), void *context, struct batch **out,
@@ -285,21 +374,15 @@ rnnd_code batch_start(size_t queue_limit, void (*wake)(void *context), void *con
     b->context = context;
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->handed, NULL);
-    b->noted = calloc(b->limit, sizeof *b->noted);
-    b->ended = calloc(b->limit, sizeof *b->ended);
-    if (!b->noted || !b->ended) {
-        free_batch(b);
-        return engine_fail_memory(err, 2 * queue_limit * sizeof(struct job *));
-    }
+    pthread_cond_init(&b->work_due, NULL);
     sigfillset(&all); /* signals are for the main thread */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&b->thread, NULL, compute, b);
+    int failed = start_threads(b);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) {
         free_batch(b);
-        return engine_fail(err, RNND_NO_MEMORY, "", "the compute thread could not be started: %s", strerror(failed));
+        return engine_fail(err, RNND_NO_MEMORY, "", "the compute threads could not be started: %s", strerror(failed));
     }
-    pthread_setname_np(b->thread, "rnnd-compute");
     *out = b;
     return RNND_OK;
 }
@@ -307,10 +390,6 @@ rnnd_code batch_start(size_t queue_limit, void (*wake)(void *context), void *con
 void batch_stop(struct batch *b)
 {
     if (!b) return;
-    pthread_mutex_lock(&b->lock);
-    b->stopping = true;
-    pthread_cond_signal(&b->handed);
-    pthread_mutex_unlock(&b->lock);
-    pthread_join(b->thread, NULL);
+    stop_threads(b);
     free_batch(b);
 }

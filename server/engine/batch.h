@@ -1,14 +1,15 @@
 /* batch.h -- the one queue and the one place that steps models: every tick takes what is ready, as one batch.
  *
  * A job is one sequence being stepped (a session's request, a prompt being fed and continued, a series) or a piece
- * of work done in slices (a window, a forecast). At each tick every ready step job of a model gives its next input
- * row; all rows are stepped together; each job gets its output row. Jobs of any length join and leave between any
- * two ticks; there is no padding and no waiting for company. Where a tick runs is decided in batch_after_poll():
- * small ready work on the loop thread itself, the rest on the compute thread (a blocked hand-over costs more than a
- * small step).
+ * of work done in slices (a window, a forecast). At each tick of a model its ready step jobs give their next rows; all
+ * rows are stepped together; each job gets its output row. Jobs of any length join and leave between any two ticks;
+ * there is no padding and no waiting for company. Where a model's next tick runs is decided in batch_after_poll(): what
+ * is small on the loop thread itself, the rest on the compute thread, as a blocked hand-over costs more than a small
+ * step. Work has a thread of its own. So small steps wait neither for a slice nor for another model's large steps.
  *
- * Ownership: from batch_submit() until `done` runs, job and job->state belong to the engine. input, output and work
- * run on whichever thread ticks; progress and done on the loop thread. */
+ * Ownership: from batch_submit() until `done` runs, job and job->state belong to the engine. input and output run on
+ * whichever thread ticks, of one model's jobs one at a time; work on its own thread; progress and done on the loop
+ * thread. After an output a job is asked for its next row at once, before others see that output. */
 #ifndef SERVER_BATCH_H
 #define SERVER_BATCH_H
 
@@ -49,15 +50,15 @@ struct job {
     uint64_t steps_done;      /* steps taken so far */
     /* engine's own; batch_submit() sets it all */
     atomic_bool cancelled, woken;
-    bool wants_progress;                        /* whoever ticks */
+    bool wants_progress;                        /* whoever ticks or works */
     bool progress_due, queued_done, queued;     /* under the batch's lock */
     struct lane *lane;
     double submitted, started;                  /* seconds, monotonic */
     struct job *next, *next_event;
 };
 
-/* wake: called on the compute thread once per tick that has events for the loop (it must cause batch_events() to run on
- * the loop thread). */
+/* wake: called on a computing thread once per tick or slice that has events for the loop (it must cause batch_events()
+ * to run on the loop thread). */
 rnnd_code batch_start(size_t queue_limit, void (*wake)(void *context), void *context, struct batch **out,
                       rnnd_error *err);
 void batch_stop(struct batch *b); /* all jobs must be done */

@@ -7,8 +7,7 @@
 #include "server/engine/batch.h"
 
 #define LANE_ROWS 256
-
-enum turn { TURN_FREE, TURN_LOOP, TURN_COMPUTE };
+#define WORKERS_MOST 8
 
 struct job_list {
     struct job *first, *last;
@@ -17,35 +16,48 @@ struct job_list {
 struct lane {                    /* one model's place in the engine */
     struct lane *next;           /* new ones go in front, under the lock */
     struct model *model;
+    rnnd_workspace *work_ws[WORKERS_MOST]; /* each its worker's own, opened when first needed */
+
+    bool handed;                 /* [lock]: the compute thread has the turn, else the loop thread */
+    bool stirred;                /* [lock]: a waiting job was woken or cancelled */
+    struct job_list incoming;    /* [lock] */
+    size_t incoming_count;       /* [lock] */
+
     rnnd_workspace *ws;          /* [turn], as all below */
-    struct job_list ready;
+    struct job_list ready, waiting, ended; /* ended: in this tick */
     size_t ready_count;
+    size_t loaded;               /* jobs that have given their next row already: rows[0 .. loaded) */
     double row_seconds;          /* what a row takes: guessed, then a moving average */
     size_t input_width, output_width;
     float *inputs, *outputs;     /* [LANE_ROWS][width] */
     rnnd_step_row rows[LANE_ROWS];
-    struct job *jobs[LANE_ROWS];
+    struct job *jobs[LANE_ROWS], *noted[LANE_ROWS];
+    size_t noted_count;          /* progress wanted after this tick */
+};
+
+struct worker {                  /* a thread that does work jobs */
+    struct batch *batch;
+    size_t number;               /* of its workspaces */
+    pthread_t thread;
 };
 
 struct batch {
     size_t limit, inside;        /* loop thread: jobs from submit to done */
     void (*wake)(void *context);
     void *context;
-    pthread_t thread;
+    pthread_t compute;
+    struct worker workers[WORKERS_MOST];
+    size_t worker_count;
 
     pthread_mutex_t lock;
-    pthread_cond_t handed;       /* TURN_COMPUTE or stopping */
-    enum turn turn;              /* [lock], as all below */
-    bool stopping, stirred, wake_pending;
+    pthread_cond_t handed;       /* a lane is handed over, or stopping */
+    pthread_cond_t work_due;     /* there is work, or stopping */
+    bool stopping, wake_pending; /* [lock], as all below */
     struct lane *lanes;
-    struct job_list incoming;
+    struct job_list works;
+    size_t idle_workers;
     struct job *events, *events_last;
     size_t event_count, live, hold;
-
-    struct lane *lanes_seen;     /* [turn], as all below: b->lanes as of the last gathering */
-    struct job_list works, waiting;
-    struct job **noted, **ended; /* [limit]: progress wanted, finished in this tick */
-    size_t noted_count, ended_count;
 };
 
 double batch_seconds(void); /* monotonic */
@@ -58,12 +70,29 @@ static inline void jobs_append(struct job_list *list, struct job *j)
     list->last = j;
 }
 
-/* tick.c: all by whoever has the turn. */
-/* Under the lock: takes in what has come; true if there is something to do. */
-bool tick_gather(struct batch *b);
-/* One step of every ready job, one slice of one work job. Calls input, output and work. */
-void tick_run(struct batch *b);
+static inline struct job *jobs_take_first(struct job_list *list)
+{
+    struct job *j = list->first;
+    if (!j) return NULL;
+    list->first = j->next;
+    if (!list->first) list->last = NULL;
+    j->next = NULL;
+    return j;
+}
+
+/* tick.c, by whoever has the lane's turn. */
+/* Under the lock: is there something to do? */
+bool tick_due(const struct lane *lane);
+/* Under the lock: takes in what has come. */
+void tick_gather(struct lane *lane);
+/* One step of the ready jobs, at most LANE_ROWS. Calls input and output. */
+void tick_run(struct batch *b, struct lane *lane);
 /* Under the lock: the tick's outcome becomes events. */
-void tick_publish(struct batch *b);
+void tick_publish(struct batch *b, struct lane *lane);
+
+/* tick.c, by the worker that took the job. One slice of work. True: it has ended. */
+bool tick_work(struct job *j, rnnd_workspace *ws);
+/* Under the lock: its outcome becomes an event, or the job goes to the end of the line. */
+void tick_publish_work(struct batch *b, struct job *j, bool ended);
 
 #endif

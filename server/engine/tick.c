@@ -1,34 +1,32 @@
 /* tick.c -- one tick: what has come is taken in, rows are gathered and stepped together, outputs handed out. */
+#include <string.h>
+
 #include "server/engine/batch_private.h"
 #include "server/engine/fail.h"
 #include "server/engine/stats.h"
 
-static struct job *take_first(struct job_list *list)
-{
-    struct job *j = list->first;
-    if (!j) return NULL;
-    list->first = j->next;
-    if (!list->first) list->last = NULL;
-    j->next = NULL;
-    return j;
-}
+/* ---- how jobs end ------------------------------------------------------------------------------------------------ */
 
-static void end_job(struct batch *b, struct job *j, rnnd_code code)
+static void set_result(struct job *j, rnnd_code code)
 {
     j->code = code;
     if (code == RNND_OK) j->error = (rnnd_error){0};
     else if (j->error.code != code)
         engine_fail(&j->error, code, "", "%s failed: %s", j->type->name, rnnd_code_name(code));
-    b->ended[b->ended_count++] = j;
 }
 
-static bool end_if_cancelled(struct batch *b, struct job *j)
+static void end_job(struct lane *lane, struct job *j, rnnd_code code)
+{
+    set_result(j, code);
+    jobs_append(&lane->ended, j);
+}
+
+static bool cancelled(struct job *j)
 {
     if (!atomic_load(&j->cancelled)) return false;
     stats_add(STAT_JOBS_CANCELLED, 1);
     engine_fail(&j->error, RNND_GONE, "", "%s was cancelled after %llu steps", j->type->name,
                 (unsigned long long)j->steps_done);
-    end_job(b, j, RNND_GONE);
     return true;
 }
 
@@ -39,14 +37,68 @@ static void mark_started(struct job *j, double now)
     stats_observe(STAT_QUEUE_WAIT_S, now - j->submitted);
 }
 
-static void note_progress(struct batch *b, struct job *j)
+/* ---- rows in ----------------------------------------------------------------------------------------------------- */
+
+static void wait_for_wake(struct batch *b, struct lane *lane, struct job *j)
+{
+    jobs_append(&lane->waiting, j);
+    if (!atomic_load(&j->woken)) return;
+    pthread_mutex_lock(&b->lock);
+    lane->stirred = true;
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* The job's next row becomes row n of the lane; false where it has none, and is put where it belongs. */
+static bool load(struct batch *b, struct lane *lane, struct job *j, size_t n)
+{
+    float *input = lane->inputs + n * lane->input_width;
+    atomic_store(&j->woken, false); /* before asking: a wake from here on counts for the next answer */
+    enum job_next next = j->type->input(j, input);
+    if (next == JOB_READY) {
+        lane->jobs[n] = j;
+        lane->rows[n] = (rnnd_step_row){.state = j->state, .input = input,
+                                        .output = lane->outputs + n * lane->output_width, .code = RNND_OK};
+        return true;
+    }
+    if (next == JOB_FINISHED) end_job(lane, j, RNND_OK);
+    else wait_for_wake(b, lane, j);
+    return false;
+}
+
+/* Of the rows given after the last step, those that are still wanted. */
+static size_t keep_loaded(struct lane *lane)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < lane->loaded; i++) {
+        struct job *j = lane->jobs[i];
+        if (cancelled(j)) {
+            end_job(lane, j, RNND_GONE);
+            continue;
+        }
+        if (n < i) {
+            float *input = lane->inputs + n * lane->input_width;
+            memcpy(input, lane->rows[i].input, lane->input_width * sizeof *input);
+            lane->jobs[n] = j;
+            lane->rows[n].state = j->state;
+            lane->rows[n].input = input;
+            lane->rows[n].output = lane->outputs + n * lane->output_width;
+        }
+        n++;
+    }
+    lane->loaded = 0;
+    return n;
+}
+
+/* ---- rows out ---------------------------------------------------------------------------------------------------- */
+
+static void note_progress(struct lane *lane, struct job *j)
 {
     if (!j->wants_progress) return;
     j->wants_progress = false;
-    if (j->type->progress) b->noted[b->noted_count++] = j;
+    if (j->type->progress) lane->noted[lane->noted_count++] = j;
 }
 
-static void fail_row(struct batch *b, struct lane *lane, struct job *j, rnnd_step_row *row)
+static void fail_row(struct lane *lane, struct job *j, rnnd_step_row *row)
 {
     rnnd_code code = row->code;
     if (code == RNND_NOT_FINITE) {
@@ -56,10 +108,27 @@ static void fail_row(struct batch *b, struct lane *lane, struct job *j, rnnd_ste
         code = rnnd_step(lane->ws, row, 1, &j->error);
         if (code == RNND_OK) code = RNND_INTERNAL;
     }
-    end_job(b, j, code);
+    end_job(lane, j, code);
 }
 
-/* Steps the lane's first n gathered rows as one batch. */
+/* A stepped job's output; it then gives its next row at once, so that a last step ends its job in the same tick. Its
+ * place, `loaded`, is before or at its own, whose input is used up. Where others stand in line it goes behind them. */
+static void unload(struct batch *b, struct lane *lane, struct job *j, const float *output)
+{
+    j->steps_done++;
+    rnnd_code code = j->type->output(j, output, &j->error);
+    note_progress(lane, j);
+    if (code != RNND_OK) {
+        end_job(lane, j, code);
+    } else if (lane->ready.first) {
+        jobs_append(&lane->ready, j);
+        lane->ready_count++;
+    } else if (load(b, lane, j, lane->loaded)) {
+        lane->loaded++;
+    }
+}
+
+/* Steps the lane's first n rows as one batch. */
 static void step_rows(struct batch *b, struct lane *lane, size_t n, double begin)
 {
     rnnd_error why = {0};
@@ -72,81 +141,61 @@ static void step_rows(struct batch *b, struct lane *lane, size_t n, double begin
     stats_add(STAT_STEPS, n);
     stats_add(STAT_STEP_BATCHES, 1);
     stats_observe(STAT_BATCH_ROWS, (double)n);
-    for (size_t i = 0; i < n; i++) some_failed |= lane->rows[i].code != RNND_OK;
+    for (size_t i = 0; code != RNND_OK && i < n; i++) some_failed |= lane->rows[i].code != RNND_OK;
     for (size_t i = 0; i < n; i++) {
         struct job *j = lane->jobs[i];
-        rnnd_step_row *row = &lane->rows[i];
-        if (row->code != RNND_OK) {
-            fail_row(b, lane, j, row);
-            continue;
-        }
-        if (code != RNND_OK && !some_failed) { /* about the batch, not about a row */
+        if (lane->rows[i].code != RNND_OK) {
+            fail_row(lane, j, &lane->rows[i]);
+        } else if (code != RNND_OK && !some_failed) { /* about the batch, not about a row */
             j->error = why;
-            end_job(b, j, code);
-            continue;
-        }
-        j->steps_done++;
-        rnnd_code mine = j->type->output(j, row->output, &j->error);
-        note_progress(b, j);
-        if (mine != RNND_OK) {
-            end_job(b, j, mine);
+            end_job(lane, j, code);
         } else {
-            jobs_append(&lane->ready, j);
-            lane->ready_count++;
+            unload(b, lane, j, lane->rows[i].output);
         }
     }
 }
 
-/* One step of every ready job of a model. */
-static void tick_lane(struct batch *b, struct lane *lane)
+void tick_run(struct batch *b, struct lane *lane)
 {
-    struct job_list list = lane->ready;
-    struct job *j;
     double now = batch_seconds();
-    size_t n = 0;
+    size_t n = keep_loaded(lane);
+    struct job *j;
 
-    lane->ready = (struct job_list){0};
-    lane->ready_count = 0;
-    while ((j = take_first(&list))) {
-        float *input = lane->inputs + n * lane->input_width;
-        if (end_if_cancelled(b, j)) continue;
-        atomic_store(&j->woken, false); /* before asking: a wake from here on counts for the next answer */
-        enum job_next next = j->type->input(j, input);
-        if (next == JOB_FINISHED) {
-            end_job(b, j, RNND_OK);
-        } else if (next == JOB_WAIT) {
-            jobs_append(&b->waiting, j);
-            if (!atomic_load(&j->woken)) continue;
-            pthread_mutex_lock(&b->lock);
-            b->stirred = true;
-            pthread_mutex_unlock(&b->lock);
-        } else {
+    while (n < LANE_ROWS && (j = jobs_take_first(&lane->ready))) {
+        lane->ready_count--;
+        if (cancelled(j)) {
+            end_job(lane, j, RNND_GONE);
+        } else if (load(b, lane, j, n)) {
             mark_started(j, now);
-            lane->jobs[n] = j;
-            lane->rows[n] = (rnnd_step_row){.state = j->state, .input = input,
-                                            .output = lane->outputs + n * lane->output_width, .code = RNND_OK};
-            if (++n < LANE_ROWS) continue;
-            step_rows(b, lane, n, now);
-            n = 0;
-            now = batch_seconds();
+            n++;
         }
     }
     if (n) step_rows(b, lane, n, now);
 }
 
-/* One slice of the work job whose turn it is; it then goes to the end of the line. */
-static void tick_work(struct batch *b)
-{
-    struct job *j = take_first(&b->works);
-    bool done = false;
+/* ---- work -------------------------------------------------------------------------------------------------------- */
 
-    if (!j || end_if_cancelled(b, j)) return;
+bool tick_work(struct job *j, rnnd_workspace *ws)
+{
+    bool done = false;
+    rnnd_code code;
+
+    if (cancelled(j)) {
+        set_result(j, RNND_GONE);
+        return true;
+    }
     mark_started(j, batch_seconds());
-    rnnd_code code = j->type->work(j, j->lane->ws, &done, &j->error);
-    note_progress(b, j);
-    if (code != RNND_OK || done) end_job(b, j, code);
-    else jobs_append(&b->works, j);
+    if (!ws) {
+        set_result(j, j->error.code == RNND_OK ? RNND_NO_MEMORY : j->error.code);
+        return true;
+    }
+    code = j->type->work(j, ws, &done, &j->error);
+    if (code == RNND_OK && !done) return false;
+    set_result(j, code);
+    return true;
 }
+
+/* ---- what others see, under the lock ----------------------------------------------------------------------------- */
 
 static void queue_event(struct batch *b, struct job *j)
 {
@@ -159,58 +208,59 @@ static void queue_event(struct batch *b, struct job *j)
     b->event_count++;
 }
 
-void tick_run(struct batch *b)
+static void queue_end(struct batch *b, struct job *j)
 {
-    for (struct lane *lane = b->lanes_seen; lane; lane = lane->next)
-        if (lane->ready.first) tick_lane(b, lane);
-    tick_work(b);
+    j->queued_done = true;
+    queue_event(b, j);
+    b->live--;
 }
 
-void tick_publish(struct batch *b)
+void tick_publish(struct batch *b, struct lane *lane)
 {
-    for (size_t i = 0; i < b->noted_count; i++) {
-        b->noted[i]->progress_due = true;
-        queue_event(b, b->noted[i]);
+    struct job *j;
+    for (size_t i = 0; i < lane->noted_count; i++) {
+        lane->noted[i]->progress_due = true;
+        queue_event(b, lane->noted[i]);
     }
-    for (size_t i = 0; i < b->ended_count; i++) {
-        b->ended[i]->queued_done = true;
-        queue_event(b, b->ended[i]);
-    }
-    b->live -= b->ended_count;
-    b->noted_count = b->ended_count = 0;
+    while ((j = jobs_take_first(&lane->ended))) queue_end(b, j);
+    lane->noted_count = 0;
 }
 
-static void make_ready(struct batch *b, struct job *j)
+void tick_publish_work(struct batch *b, struct job *j, bool ended)
 {
-    if (j->type->input) {
-        jobs_append(&j->lane->ready, j);
-        j->lane->ready_count++;
-    } else {
-        jobs_append(&b->works, j);
+    if (j->wants_progress && j->type->progress) {
+        j->progress_due = true;
+        queue_event(b, j);
     }
+    j->wants_progress = false;
+    if (ended) queue_end(b, j);
+    else jobs_append(&b->works, j);
 }
 
-bool tick_gather(struct batch *b)
+bool tick_due(const struct lane *lane)
+{
+    return lane->incoming.first || lane->ready.first || lane->loaded || lane->stirred;
+}
+
+void tick_gather(struct lane *lane)
 {
     struct job *j;
 
-    b->lanes_seen = b->lanes;
-    if (b->hold) {
-        if (b->live < b->hold) return false;
-        b->hold = 0;
+    while ((j = jobs_take_first(&lane->incoming))) {
+        jobs_append(&lane->ready, j);
+        lane->ready_count++;
     }
-    while ((j = take_first(&b->incoming))) make_ready(b, j);
-    if (b->stirred) {
-        struct job_list waiting = b->waiting;
-        b->stirred = false;
-        b->waiting = (struct job_list){0};
-        while ((j = take_first(&waiting))) {
-            if (atomic_load(&j->woken) || atomic_load(&j->cancelled)) make_ready(b, j);
-            else jobs_append(&b->waiting, j);
+    lane->incoming_count = 0;
+    if (!lane->stirred) return;
+    lane->stirred = false;
+    struct job_list waiting = lane->waiting;
+    lane->waiting = (struct job_list){0};
+    while ((j = jobs_take_first(&waiting))) {
+        if (atomic_load(&j->woken) || atomic_load(&j->cancelled)) {
+            jobs_append(&lane->ready, j);
+            lane->ready_count++;
+        } else {
+            jobs_append(&lane->waiting, j);
         }
     }
-    if (b->works.first) return true;
-    for (struct lane *lane = b->lanes_seen; lane; lane = lane->next)
-        if (lane->ready.first) return true;
-    return false;
 }

@@ -262,7 +262,7 @@ static void sixteen_held_jobs_run_as_one_batch(void **unused)
     batch_stop(l.batch);
 }
 
-/* Also more rows than one batch holds. */
+/* More rows than one batch holds: those behind the first 256 come next, and share a batch with the second steps. */
 static void six_hundred_rows_are_stepped_in_parts(void **unused)
 {
     static struct sequence *s[600];
@@ -276,7 +276,7 @@ static void six_hundred_rows_are_stepped_in_parts(void **unused)
         submit(&l, s[i]);
     }
     loop_until_idle(&l);
-    assert_int_equal(stats_get(STAT_STEP_BATCHES) - batches, 6);
+    assert_int_equal(stats_get(STAT_STEP_BATCHES) - batches, 5); /* 1200 rows */
     for (int i = 0; i < 600; i++) {
         assert_own_bits(s[i], 2);
         free_sequence(s[i]);
@@ -489,6 +489,129 @@ static void slices_of_work_interleave_with_steps_and_each_other(void **unused)
     batch_stop(l.batch);
 }
 
+/* A slice that lasts until it is let go. */
+struct stuck {
+    struct job job;
+    atomic_bool begun, release;
+    int finished;
+};
+
+static rnnd_code stuck_work(struct job *j, rnnd_workspace *ws, bool *done, rnnd_error *err)
+{
+    struct stuck *s = (struct stuck *)j;
+    (void)ws, (void)err;
+    atomic_store(&s->begun, true);
+    while (!atomic_load(&s->release)) usleep(100);
+    *done = true;
+    return RNND_OK;
+}
+
+static void stuck_done(struct job *j)
+{
+    ((struct stuck *)j)->finished++;
+}
+
+static const struct job_type stuck_type = {"stuck", NULL, NULL, stuck_work, NULL, stuck_done};
+
+static void steps_go_on_beside_a_slice_of_work(void **unused)
+{
+    struct stuck stuck = {.job = {.type = &stuck_type, .model = world.models[0]}};
+    struct loop l;
+    rnnd_error err;
+    (void)unused;
+    loop_start(&l, 10);
+    assert_int_equal(batch_submit(l.batch, &stuck.job, &err), RNND_OK);
+    while (!atomic_load(&stuck.begun)) loop_turn(&l);
+    for (int i = 0; i < 20; i++) { /* few steps, for the loop thread, and many, for the compute thread */
+        struct sequence *s = make_sequence(world.models[i % 2], i % 4 ? 1 : 2000);
+        submit(&l, s);
+        for (int turns = 0; !s->finished; turns++) {
+            assert_true(turns < 20000);
+            loop_turn(&l);
+        }
+        assert_int_equal(stuck.finished, 0);
+        assert_own_bits(s, s->steps);
+        free_sequence(s);
+    }
+    atomic_store(&stuck.release, true);
+    loop_until_idle(&l);
+    assert_int_equal(stuck.finished, 1);
+    assert_int_equal(stuck.job.code, RNND_OK);
+    batch_stop(l.batch);
+}
+
+/* A sequence whose step 1000 lasts until it is let go: by then it has outlived the loop's budget. */
+static enum job_next slow_input(struct job *j, float *row)
+{
+    struct sequence *s = (struct sequence *)j;
+    while (s->fed == 1000 && !atomic_load(&s->may_go)) {
+        atomic_fetch_add(&s->waits, 1);
+        usleep(100);
+    }
+    return sequence_input(j, row);
+}
+
+static void steps_of_a_model_go_on_beside_those_of_another(void **unused)
+{
+    static const struct job_type slow_type = {"slow", slow_input, sequence_output, NULL, NULL, sequence_done};
+    struct loop l;
+    (void)unused;
+    loop_start(&l, 10);
+    struct sequence *slow = make_sequence(world.models[0], 1500);
+    slow->job.type = &slow_type;
+    submit(&l, slow);
+    while (!atomic_load(&slow->waits)) loop_turn(&l);
+    for (int i = 0; i < 20; i++) {
+        struct sequence *s = make_sequence(world.models[1], 1);
+        submit(&l, s);
+        while (!s->finished) loop_turn(&l);
+        assert_int_equal(slow->finished, 0);
+        assert_own_bits(s, 1);
+        free_sequence(s);
+    }
+    struct sequence *same = make_sequence(world.models[0], 3); /* gets in when the slow step is over */
+    submit(&l, same);
+    loop_turn(&l);
+    assert_int_equal(same->got, 0);
+    atomic_store(&slow->may_go, true);
+    loop_until_idle(&l);
+    assert_own_bits(slow, 1500);
+    assert_own_bits(same, 3);
+    free_sequence(slow);
+    free_sequence(same);
+    batch_stop(l.batch);
+}
+
+/* Rows given ahead of their tick: those cancelled meanwhile leave, the others keep their own. */
+static void cancelled_jobs_leave_the_others_their_rows(void **unused)
+{
+    enum { JOBS = 12 };
+    struct sequence *s[JOBS];
+    struct loop l;
+    (void)unused;
+    loop_start(&l, JOBS);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < JOBS; i++) {
+            s[i] = make_sequence(world.models[0], 3000);
+            submit(&l, s[i]);
+        }
+        loop_turn(&l);
+        for (int i = 0; i < JOBS; i++) {
+            if (random_below(2)) batch_cancel(l.batch, &s[i]->job);
+            if (!random_below(3)) loop_turn(&l);
+        }
+        loop_until_idle(&l);
+        for (int i = 0; i < JOBS; i++) {
+            assert_int_equal(s[i]->finished, 1);
+            if (s[i]->job.code == RNND_OK) assert_int_equal(s[i]->got, s[i]->steps);
+            else assert_int_equal(s[i]->job.code, RNND_GONE);
+            assert_own_bits(s[i], s[i]->got);
+            free_sequence(s[i]);
+        }
+    }
+    batch_stop(l.batch);
+}
+
 /* A job submitted from done(), as the next request on a session is. */
 struct chain {
     struct sequence *sequence;
@@ -536,6 +659,9 @@ int main(void)
         cmocka_unit_test(a_full_queue_says_busy),
         cmocka_unit_test(one_jobs_failure_is_its_own),
         cmocka_unit_test(slices_of_work_interleave_with_steps_and_each_other),
+        cmocka_unit_test(steps_go_on_beside_a_slice_of_work),
+        cmocka_unit_test(steps_of_a_model_go_on_beside_those_of_another),
+        cmocka_unit_test(cancelled_jobs_leave_the_others_their_rows),
         cmocka_unit_test(a_job_may_be_submitted_again_from_done),
     };
     noise = (uint32_t)time(NULL);
