@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- what the parts share ---------------------------------------------------------------------------------------- */
@@ -140,12 +141,12 @@ static void write_onnx(struct suite_files *f, const unsigned char *image, size_t
     free(w);
 }
 
-static bool find_files(struct suite_files *f)
+bool files_make(struct suite_files *f)
 {
     size_t bytes;
     *f = (struct suite_files){.folder = "/tmp/rnnd-bench-XXXXXX"};
     if (!process_find("rnnd", f->rnnd, sizeof f->rnnd)) {
-        fprintf(stderr, "bench: no rnnd beside this program: no server suite\n");
+        fprintf(stderr, "bench: no rnnd beside this program: no servers to measure\n");
         return false;
     }
     if (!process_find("bench-control", f->control, sizeof f->control)) f->control[0] = 0;
@@ -160,6 +161,13 @@ static bool find_files(struct suite_files *f)
     return true;
 }
 
+void files_remove(const struct suite_files *f)
+{
+    unlink(f->lstm);
+    unlink(f->onnx);
+    rmdir(f->folder);
+}
+
 static void run(void)
 {
     static const struct {
@@ -171,17 +179,14 @@ static void run(void)
     static struct case_list lists[PARTS];
     const char *only = getenv("PART");
     struct suite_files f;
-    char csv[1024];
-    if (!find_files(&f)) return;
-    process_find("server.csv", csv, sizeof csv);
-    case_begin(csv);
+    if (!files_make(&f)) return;
+    mkdir("build/bench", 0777); /* often there */
+    case_begin("build/bench/server.csv");
     for (size_t i = 0; i < PARTS; i++)
         if (!only || strcmp(only, parts[i].name) == 0) parts[i].run(&f, &lists[i]);
     case_end();
     print_goals(lists);
-    unlink(f.lstm);
-    unlink(f.onnx);
-    rmdir(f.folder);
+    files_remove(&f);
 }
 
 const struct suite suite_server = {"server", "rnnd over loopback: sessions, streams, windows, other servers", run};

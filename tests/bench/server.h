@@ -22,6 +22,11 @@ void part_many(const struct suite_files *f, struct case_list *list);
 void part_growth(const struct suite_files *f, struct case_list *list);
 void part_peers(const struct suite_files *f, struct case_list *list);
 
+/* The files made; false, with a sentence, where there is no rnnd. */
+bool files_make(struct suite_files *f);
+void files_remove(const struct suite_files *f);
+/* One step in each session of the ids, from the first on. */
+void create_sessions(const struct process *p, struct load_ids *ids);
 /* rnnd with the models lstm, text and series, or the program ends. more: NULL or options, NULL at the end. */
 void start_rnnd(struct process *p, const struct suite_files *f, const char *const *more);
 /* The control server: "empty" answers the same bytes to everything; false where it is not there. */

@@ -177,8 +177,7 @@ void part_many(const struct suite_files *f, struct case_list *list)
 
 /* ---- ten sessions, or a hundred thousand ------------------------------------------------------------------------- */
 
-/* Every session takes a step, so that it is there. */
-static void create_sessions(const struct process *p, struct load_ids *ids)
+void create_sessions(const struct process *p, struct load_ids *ids)
 {
     for (size_t made = 0; made < ids->count;) {
         size_t rows = ids->count < 10000 ? ids->count : 10000;

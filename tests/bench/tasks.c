@@ -1,17 +1,28 @@
-/* tasks.c -- suite: opening the bundled models, text and forecasts in process. */
+/* tasks.c -- suite: opening models, text and forecasts in process; starting and sessions of a server. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/bench/bench.h"
+#include "tests/bench/tasks.h"
 
 #define ROUNDS 5
 #define STREAMS 32
 #define MAX_MODELS 32
+#define CSV "build/bench/tasks.csv"
+
+static FILE *csv;
+
+void task_figure(const char *task, const char *model, const char *figure, double value)
+{
+    fprintf(csv, "%s,%s,%s,%.6g\n", task, model, figure, value);
+    printf("%-16s %-24s %-38s %14.6g\n", task, model, figure, value);
+    fflush(stdout);
+}
 
 /* ---- loading ---- */
 
@@ -27,15 +38,15 @@ static void loading(void)
             ms[i][round] = (now_us() - start) * 1e-3;
             rnnd_model_close(m);
         }
-    printf("suite,model,parameters,weights_kib,state_bytes,load_ms\n");
     for (size_t i = 0; i < count; i++) {
         rnnd_model *m = open_path(paths[i]);
         const rnnd_info *info = rnnd_model_info(m);
-        printf("load,%s,%llu,%zu,%zu,%.2f\n", info->name, (unsigned long long)info->parameters,
-               info->weight_bytes / 1024, info->state_bytes, median(ms[i], ROUNDS));
+        task_figure("load", info->name, "parameters", (double)info->parameters);
+        task_figure("load", info->name, "weights_kib", (double)info->weight_bytes / 1024);
+        task_figure("load", info->name, "state_bytes", (double)info->state_bytes);
+        task_figure("load", info->name, "load_ms", median(ms[i], ROUNDS));
         rnnd_model_close(m);
     }
-    printf("\n");
 }
 
 struct opened { /* by a process of its own */
@@ -83,8 +94,10 @@ static void large(void)
         weights = o.weights_kib;
     }
     unlink(path);
-    printf("suite,file_kib,weights_kib,load_ms,peak_kib\n");
-    printf("load_large,%zu,%.0f,%.1f,%.0f\n\n", bytes / 1024, weights, median(ms, ROUNDS), median(peak, ROUNDS));
+    task_figure("load_large", "lstm_2700", "file_kib", (double)bytes / 1024);
+    task_figure("load_large", "lstm_2700", "weights_kib", weights);
+    task_figure("load_large", "lstm_2700", "load_ms", median(ms, ROUNDS));
+    task_figure("load_large", "lstm_2700", "peak_kib", median(peak, ROUNDS));
 }
 
 /* ---- text ---- */
@@ -105,10 +118,8 @@ static void text(void)
     for (size_t round = 0; round < ROUNDS; round++)
         for (size_t i = 0; i < 2; i++)
             speed[i][round] = generate_tokens_per_s(m, ws, streams[i], 2000 / (int64_t)(i ? 8 : 1));
-    printf("suite,model,streams,tokens_per_s\n");
-    for (size_t i = 0; i < 2; i++)
-        printf("text,%s,%zu,%.0f\n", rnnd_model_info(m)->name, streams[i], median(speed[i], ROUNDS));
-    printf("\n");
+    task_figure("text", rnnd_model_info(m)->name, "tokens_per_s_1_text", median(speed[0], ROUNDS));
+    task_figure("text", rnnd_model_info(m)->name, "tokens_per_s_32_texts", median(speed[1], ROUNDS));
     rnnd_workspace_close(ws);
     rnnd_model_close(m);
 }
@@ -189,11 +200,11 @@ static void forecasts(void)
             }
             speed[i][round] = (double)cases[i].repeats / ((now_us() - start) * 1e-6);
         }
-    printf("suite,model,case,steps_fed,horizon_steps,sample_paths,forecasts_per_s\n");
-    for (size_t i = 0; i < CASES; i++)
-        printf("forecast,%s,%s,%zu,%zu,%zu,%.1f\n", info->name, cases[i].name, cases[i].fed, cases[i].horizon,
-               cases[i].samples, median(speed[i], ROUNDS));
-    printf("\n");
+    for (size_t i = 0; i < CASES; i++) {
+        char figure[64];
+        snprintf(figure, sizeof figure, "forecasts_per_s_%s", cases[i].name);
+        task_figure("forecast", info->name, figure, median(speed[i], ROUNDS));
+    }
     free(out.mean), free(out.quantiles), free(out.samples), free(state), free(fresh);
     rnnd_workspace_close(ws);
     rnnd_model_close(m);
@@ -201,10 +212,17 @@ static void forecasts(void)
 
 static void run(void)
 {
+    mkdir("build/bench", 0777); /* often there */
+    csv = fopen(CSV, "w");
+    if (!csv) die("%s cannot be written", CSV);
+    fprintf(csv, "task,model,figure,value\n");
+    printf("%-16s %-24s %-38s %14s\n", "task", "model", "figure", "value");
     large(); /* before this process has grown */
     loading();
     text();
     forecasts();
+    serving();
+    if (fclose(csv)) die("%s cannot be written whole", CSV);
 }
 
-const struct suite suite_tasks = {"tasks", "opening models, text and forecasts in process", run};
+const struct suite suite_tasks = {"tasks", "opening models, text, forecasts; a server's start and sessions", run};
