@@ -85,16 +85,22 @@ static void print_processor(void)
         printf("%-12s %s\n", results.backends[i]->name, results.versions[i]);
 }
 
+/* The most that was seen, before the shapes and behind them: a busy machine shows less. */
 static void measure_peaks(void)
+{
+    for (int p = FP32; p <= INT8; p++)
+        for (int threads = 1; threads <= 2; threads++) {
+            double gops = peak_gops(p, threads), *peak = &results.peak[p][threads];
+            if (gops > *peak) *peak = gops;
+        }
+}
+
+static void print_peaks(void)
 {
     static const char *const names[] = {"fp32 FMA", "bf16 dot products", "int8 dot products"};
     printf("peak, 10^9 operations/s on 1 and 2 threads:\n");
-    for (int p = FP32; p <= INT8; p++) {
-        for (int threads = 1; threads <= 2; threads++)
-            results.peak[p][threads] = peak_gops(p, threads);
+    for (int p = FP32; p <= INT8; p++)
         printf("  %-18s %8.1f %8.1f\n", names[p], results.peak[p][1], results.peak[p][2]);
-    }
-    fflush(stdout);
 }
 
 static void print_row(FILE *csv, int round, size_t k, size_t i)
@@ -163,7 +169,9 @@ static void run(void)
     print_processor();
     measure_peaks();
     measure_all(csv);
+    measure_peaks();
     fclose(csv);
+    print_peaks();
     report_shapes(&results, stdout);
     report_groups(&results, stdout);
     report_reading(&results, stdout);

@@ -10,7 +10,7 @@
 #include "tests/bench/bench.h"
 
 #define TURNS 400000
-#define TRIES 15
+#define TRIES 41
 #define AVX512 "avx512f,avx512bw,avx512vl,avx512dq"
 
 typedef void chains(void);
