@@ -17,7 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTION_MEMORY = 128 * 1024, BACKLOG = 1024, SPARE_CONNECTIONS = 64 };
+/* MHD zeroes a connection's memory one and a half times per request: with 64 connections of 128 KiB that was 8 us of
+ * the 16 us a request took. A head of 15,000 bytes still fits; bodies go through it in pieces. */
+enum { CONNECTION_MEMORY = 16 * 1024, BACKLOG = 1024, SPARE_CONNECTIONS = 64 };
 
 uint64_t now_ns(void)
 {
