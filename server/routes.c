@@ -87,6 +87,30 @@ static bool match_segment(const char *pattern, size_t pattern_bytes, const char 
     return true;
 }
 
+static size_t segment_bytes(const char *p)
+{
+    return (size_t)(strchrnul(p, '/') - p);
+}
+
+static unsigned count_slashes(const char *p)
+{
+    unsigned n = 0;
+    for (; *p; p++) n += *p == '/';
+    return n;
+}
+
+/* Most patterns differ from a path in the number of their slashes or before their first {..}. */
+static bool may_match(size_t i, const char *path, unsigned slashes)
+{
+    static struct fact { /* of routes[i], made when it is first asked for */
+        unsigned slashes;
+        size_t literal;
+    } facts[sizeof routes / sizeof *routes];
+    struct fact *f = &facts[i];
+    if (!f->slashes) *f = (struct fact){count_slashes(routes[i].pattern), strcspn(routes[i].pattern, "{")};
+    return f->slashes == slashes && !strncmp(routes[i].pattern, path, f->literal);
+}
+
 /* *literals counts the bytes matched by themselves: of two patterns that match, the more literal one is meant. */
 static bool match_path(const char *pattern, const char *path, struct route_match *m, size_t *literals)
 {
@@ -95,7 +119,7 @@ static bool match_path(const char *pattern, const char *path, struct route_match
     *literals = strlen(path);
     while (*pattern == '/' && *path == '/') {
         const char *taken;
-        size_t pattern_bytes = strcspn(++pattern, "/"), bytes = strcspn(++path, "/"), taken_bytes = 0;
+        size_t pattern_bytes = segment_bytes(++pattern), bytes = segment_bytes(++path), taken_bytes = 0;
         if (!match_segment(pattern, pattern_bytes, path, bytes, &taken, &taken_bytes)) return false;
         if (taken) {
             if (m->count == ROUTE_PARAMS || taken_bytes >= sizeof m->text - text_used) return false;
@@ -114,10 +138,13 @@ enum route_result routes_match(const char *method, const char *path, struct rout
 {
     const struct route *best = NULL;
     size_t best_literals = 0, literals;
+    unsigned slashes = count_slashes(path);
 
-    memset(out, 0, sizeof *out);
+    out->route = NULL;
+    out->count = 0;
+    out->allow[0] = '\0';
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        if (!match_path(routes[i].pattern, path, out, &literals)) continue;
+        if (!may_match(i, path, slashes) || !match_path(routes[i].pattern, path, out, &literals)) continue;
         if (!strcmp(routes[i].method, method)) {
             if (best && literals <= best_literals) continue;
             best = &routes[i];

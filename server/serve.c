@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/api/handlers.h"
 #include "server/api/text.h"
 #include "server/config.h"
 #include "server/engine/stats.h"
@@ -288,6 +289,7 @@ static void stop(void)
     struct app *app = &server.app;
     batch_stop(app->batch);
     if (app->http) http_close(app->http);
+    steps_free_spare(app);
     sessions_stop(app->sessions);
     registry_stop(app->registry);
     log_flush();

@@ -68,8 +68,7 @@ const char *app_session_error_name(const rnnd_error *err)
 void app_answer_json(struct http_request *r, int status, struct json_out *o)
 {
     json_append(o, "\n", 1); /* so that replies at a prompt stand on lines of their own */
-    if (o->failed) http_error(r, 503, "no_memory", "", "the answer found no memory");
-    else http_answer(r, status, "application/json", o->data, o->bytes);
+    http_answer_with(r, status, "application/json", o);
     json_out_free(o);
 }
 
@@ -157,30 +156,36 @@ int app_accept(struct http_request *r, const char *const *types, size_t count)
     return -1;
 }
 
-struct json_doc *app_json_body(struct app *app, struct http_request *r)
+bool app_json_body_again(struct app *app, struct http_request *r, struct json_doc **doc)
 {
     char message[256];
     size_t bytes;
-    struct json_doc *doc = NULL;
     const char *body = http_body(r, &bytes);
     if (!json_type_given(r)) {
         http_error(r, 415, "unsupported_media_type", "Content-Type",
                    "wanted a JSON body (application/json), found %.100s", http_header(r, "Content-Type"));
-        return NULL;
+        return false;
     }
     if (bytes == 0) {
         body = "{}";
         bytes = 2;
     }
-    if (json_parse(body, bytes, app->json_depth, &doc, message, sizeof message) != 0) {
+    if (json_parse_again(body, bytes, app->json_depth, doc, message, sizeof message) != 0) {
         bool unnamed = app_body_is(r, "application/x-www-form-urlencoded") && *body != '{'; /* curl's, by itself */
         http_error(r, 400, "invalid_json", "", "the body does not parse as JSON: %s%s", message,
                    unnamed ? "; a body of another kind, such as text/csv, needs its Content-Type" : "");
-        return NULL;
+        return false;
     }
-    if (json_type(json_root(doc)) == JSON_OBJECT) return doc;
-    json_free(doc);
+    if (json_type(json_root(*doc)) == JSON_OBJECT) return true;
     http_error(r, 400, "invalid_request", "", "the body must be a JSON object {..}");
+    return false;
+}
+
+struct json_doc *app_json_body(struct app *app, struct http_request *r)
+{
+    struct json_doc *doc = NULL;
+    if (app_json_body_again(app, r, &doc)) return doc;
+    json_free(doc);
     return NULL;
 }
 

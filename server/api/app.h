@@ -10,6 +10,7 @@
 #include "server/http/json.h"
 
 struct text_request;
+struct steps_call;
 
 struct app {
     struct http_server *http;
@@ -19,6 +20,8 @@ struct app {
     const char *kernel_row; /* that models compute with, borrowed */
     double started_unix;
     struct text_request *streams; /* open event streams, for their heart-beat (text.c) */
+    struct steps_call *spare_calls; /* of requests that ended, to be used again (steps.c) */
+    size_t spare_call_count;
     /* limits */
     size_t json_depth, steps_limit, samples_limit, horizon_factor, tokens_limit, many_limit;
     size_t memory_limit_bytes;   /* of all sessions, as sessions.c keeps it; for the metrics */
@@ -43,6 +46,8 @@ const char *app_session_error_name(const rnnd_error *err); /* from the step rule
 /* Body as a JSON object, an empty body as {}; answers the error itself (415 for a Content-Type that is not JSON's) and
  * returns NULL. */
 struct json_doc *app_json_body(struct app *app, struct http_request *r);
+/* The same into a document from before (or NULL), as json_parse_again(); false after answering. */
+bool app_json_body_again(struct app *app, struct http_request *r, struct json_doc **doc);
 /* The model named in `object`.model, or the only one of that task (-1 = any); answers the error itself, NULL then. */
 struct model *app_model(struct app *app, struct http_request *r, const struct json *object, int task);
 /* The session of a path part or body; answers 404 (printing the create line) or 410 itself, NULL then. */

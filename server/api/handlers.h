@@ -16,6 +16,7 @@ void get_session_state(struct app *app, struct http_request *r);
 void put_session_state(struct app *app, struct http_request *r);
 /* steps.c */
 void post_session_steps(struct app *app, struct http_request *r);
+void steps_free_spare(struct app *app); /* at the end */
 void post_steps(struct app *app, struct http_request *r);
 /* predict.c */
 void post_predict(struct app *app, struct http_request *r);

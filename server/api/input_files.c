@@ -111,12 +111,11 @@ rnnd_code inputs_npy(const struct inputs_want *want, const void *data, size_t by
                      rnnd_error *err)
 {
     struct npy array = {0};
-    memset(out, 0, sizeof *out);
     rnnd_code code = npy_read(want->field, data, bytes, &array, err);
-    if (code == RNND_OK) code = inputs_take(want, array.dim, array.rank, out, err);
+    if (code == RNND_OK) code = inputs_take(want, array.dim, array.rank, NULL, out, err);
     if (code != RNND_OK) return code;
     size_t count = out->batch * out->steps * out->width;
-    for (size_t i = 0; i < count; i++) out->data[i] = npy_number(&array, i);
+    for (size_t i = 0; i < count; i++) out->memory[i] = npy_number(&array, i);
     return inputs_check(want, out, err);
 }
 
@@ -199,7 +198,7 @@ rnnd_code inputs_csv(const struct inputs_want *want, const char *text, size_t by
     for (size_t i = 0; i < bytes; i++) lines += text[i] == '\n';
     size_t dim[3] = {1, lines + 1 < want->steps_limit ? lines + 1 : want->steps_limit, want->width};
     struct inputs_want shape = *want;
-    code = inputs_take(&shape, want->windows ? dim : dim + 1, want->windows ? 3 : 2, out, err);
+    code = inputs_take(&shape, want->windows ? dim : dim + 1, want->windows ? 3 : 2, NULL, out, err);
     lines = 0;
     for (const char *line = text; code == RNND_OK && line < end; line = next) {
         const char *stop = memchr(line, '\n', (size_t)(end - line));
@@ -212,7 +211,7 @@ rnnd_code inputs_csv(const struct inputs_want *want, const char *text, size_t by
             code = engine_fail(err, RNND_TOO_LARGE, want->field, "%s: at most %zu steps are taken in one request",
                                want->field, want->steps_limit);
         else
-            code = csv_row(want, line, stop, lines, out->data + rows++ * want->width, err);
+            code = csv_row(want, line, stop, lines, out->memory + rows++ * want->width, err);
     }
     if (code == RNND_OK && rows == 0)
         code = engine_fail(err, RNND_MISMATCH, want->field, "%s holds no row of numbers; wanted one at least",

@@ -27,7 +27,7 @@ bool inputs_product(size_t a, size_t b, size_t *product)
 
 void inputs_free(struct inputs *in)
 {
-    free(in->data);
+    free(in->memory);
     memset(in, 0, sizeof *in);
 }
 
@@ -126,13 +126,22 @@ static rnnd_code fail_step(const struct inputs_want *want, const size_t *dim, in
                        want->width, want->width == 1 ? "" : "s", rank + 1 + want->windows);
 }
 
-/* The shape dim[rank] as batch, steps, width; allocates the data. */
-rnnd_code inputs_take(const struct inputs_want *want, const size_t *dim, int rank, struct inputs *out, rnnd_error *err)
+static rnnd_code take_memory(struct inputs *out, size_t floats, rnnd_error *err)
+{
+    size_t bytes = floats * sizeof(float);
+    if (floats <= out->memory_floats) return RNND_OK;
+    free(out->memory);
+    out->memory = malloc(bytes);
+    out->memory_floats = out->memory ? floats : 0;
+    return out->memory ? RNND_OK : engine_fail_memory(err, bytes);
+}
+
+rnnd_code inputs_take(const struct inputs_want *want, const size_t *dim, int rank, const float *given,
+                      struct inputs *out, rnnd_error *err)
 {
     int lead = want->windows ? 2 : 1;
     size_t count, bytes;
     bool nested = false;
-    memset(out, 0, sizeof *out);
     bool fits = rank >= lead && step_fits(want, dim + lead, rank - lead, &nested);
     for (int k = 0; k < lead && k < rank; k++)
         if (dim[k] == 0)
@@ -149,8 +158,13 @@ rnnd_code inputs_take(const struct inputs_want *want, const size_t *dim, int ran
     if (!inputs_product(out->batch, out->steps, &count) || !inputs_product(count, out->width, &count) ||
         !inputs_product(count, sizeof(float), &bytes))
         return engine_fail(err, RNND_TOO_LARGE, want->field, "%s is larger than memory can be", want->field);
-    out->data = malloc(bytes ? bytes : 1);
-    return out->data ? RNND_OK : engine_fail_memory(err, bytes);
+    out->data = given;
+    if (given && want->borrow) return RNND_OK;
+    rnnd_code code = take_memory(out, count ? count : 1, err);
+    if (code != RNND_OK) return code;
+    out->data = out->memory;
+    if (given && bytes) memcpy(out->memory, given, bytes);
+    return RNND_OK;
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------- */
@@ -178,9 +192,7 @@ static rnnd_code read_array(const struct inputs_want *want, const struct json *v
         return engine_fail(err, RNND_INVALID, want->field, "%s must be %s of numbers", want->field,
                            want->windows ? "[[[..], ..], ..]" : want->width == 1 ? "[..] or [[..], ..]" : "[[..], ..]");
     if (n->ragged) return fail_ragged(want, n, err);
-    rnnd_code code = inputs_take(want, n->dim, n->rank, out, err);
-    if (code == RNND_OK) memcpy(out->data, n->data, n->count * sizeof(float));
-    return code;
+    return inputs_take(want, n->dim, n->rank, n->data, out, err);
 }
 
 /* Port `index` of the object, into its columns of out; the first one read makes out. */
@@ -201,15 +213,15 @@ static rnnd_code read_port(const struct inputs_want *want, const struct json *v,
     part_want.field = field;
     rnnd_code code = read_array(&part_want, array, &part, err);
     if (code == RNND_OK) code = inputs_check(&part_want, &part, err);
-    if (code == RNND_OK && !out->data) {
+    if (code == RNND_OK && index == 0) {
         size_t dim[3] = {part.batch, part.steps, want->width};
-        code = inputs_take(want, want->windows ? dim : dim + 1, want->windows ? 3 : 2, out, err);
+        code = inputs_take(want, want->windows ? dim : dim + 1, want->windows ? 3 : 2, NULL, out, err);
     }
     if (code == RNND_OK && (part.batch != out->batch || part.steps != out->steps))
         code = engine_fail(err, RNND_MISMATCH, want->field, "%s has %zu x %zu steps, the first input %zu x %zu", field,
                            part.batch, part.steps, out->batch, out->steps);
     for (size_t row = 0; code == RNND_OK && row < out->batch * out->steps; row++)
-        memcpy(out->data + row * want->width + offset, part.data + row * port->width, port->width * sizeof(float));
+        memcpy(out->memory + row * want->width + offset, part.data + row * port->width, port->width * sizeof(float));
     inputs_free(&part);
     return code;
 }
@@ -220,7 +232,6 @@ static rnnd_code read_ports(const struct inputs_want *want, const struct json *v
     const rnnd_info *info = want->info;
     size_t offset = 0, width = 0;
     rnnd_code code = RNND_OK;
-    memset(out, 0, sizeof *out);
     for (size_t p = 0; p < info->input_count; p++)
         width += info->inputs[p].width;
     if (info->task == RNND_SERIES) /* its inputs are its network's, which takes features made of the channels */
@@ -253,28 +264,28 @@ rnnd_code inputs_floats(const struct inputs_want *want, const void *data, size_t
                         rnnd_error *err)
 {
     size_t row = want->width * sizeof(float);
-    memset(out, 0, sizeof *out);
     if (bytes % row)
         return engine_fail(err, RNND_MISMATCH, want->field, "%s: wanted rows of %zu float32, %zu bytes each; found %zu "
                            "bytes, which is no whole number of them", want->field, want->width, row, bytes);
     size_t dim[2] = {bytes / row, want->width};
-    rnnd_code code = inputs_take(want, dim, 2, out, err);
-    if (code != RNND_OK) return code;
-    memcpy(out->data, data, bytes); /* little-endian, as every machine this builds for */
-    return inputs_check(want, out, err);
+    rnnd_code code = inputs_take(want, dim, 2, data, out, err); /* little-endian, as every machine this builds for */
+    return code == RNND_OK ? inputs_check(want, out, err) : code;
 }
 
 rnnd_code inputs_text(const struct inputs_want *want, const rnnd_model *model, const char *text, size_t bytes,
                       struct inputs *out, rnnd_error *err)
 {
     size_t count = 0, cap = 2 * bytes + 1 < want->steps_limit ? 2 * bytes + 1 : want->steps_limit;
-    memset(out, 0, sizeof *out);
-    int32_t *ids = malloc((cap ? cap : 1) * sizeof *ids);
-    if (!ids) return engine_fail_memory(err, cap * sizeof *ids);
-    rnnd_code code = rnnd_tokenize(model, text, bytes, ids, cap, &count, err);
+    rnnd_code code = take_memory(out, cap ? cap : 1, err);
+    if (code != RNND_OK) return code;
+    int32_t *ids = (int32_t *)(void *)out->memory; /* each id makes room for its number */
+    code = rnnd_tokenize(model, text, bytes, ids, cap, &count, err);
     size_t dim[2] = {count, 1};
-    if (code == RNND_OK) code = inputs_take(want, dim, 2, out, err);
-    for (size_t i = 0; code == RNND_OK && i < count && i < cap; i++) out->data[i] = (float)ids[i];
-    free(ids);
+    if (code == RNND_OK) code = inputs_take(want, dim, 2, NULL, out, err);
+    for (size_t i = 0; code == RNND_OK && i < count; i++) {
+        int32_t id;
+        memcpy(&id, out->memory + i, sizeof id);
+        out->memory[i] = (float)id;
+    }
     return code;
 }

@@ -5,8 +5,10 @@
 #include "core/rnnd.h"
 #include "server/http/json.h"
 
-struct inputs {
-    float *data;                /* [batch][steps][width], owned */
+struct inputs { /* zero, or from before, when it is read into: its memory is used again */
+    const float *data;          /* [batch][steps][width]: in memory, or borrowed where that was allowed */
+    float *memory;              /* owned */
+    size_t memory_floats;
     size_t batch, steps, width;
     bool nested;                /* steps were given in their port's own shape, so errors name places in it */
 };
@@ -18,6 +20,7 @@ struct inputs_want {
     size_t width;               /* floats of one step */
     bool windows;               /* [batch][steps][width] is wanted, else [steps][width] with batch 1 */
     bool missing;               /* NaN is a missing value and no mistake */
+    bool borrow;                /* data may stay where it is read from, a document or bytes: it lasts */
     size_t steps_limit;         /* of one sequence */
 };
 
@@ -52,7 +55,9 @@ void inputs_free(struct inputs *in);
 
 /* For the readers: shape and values of out->data, already filled, are what is wanted. Frees it otherwise. */
 rnnd_code inputs_check(const struct inputs_want *want, struct inputs *out, rnnd_error *err);
-rnnd_code inputs_take(const struct inputs_want *want, const size_t *dim, int rank, struct inputs *out, rnnd_error *err);
+/* The shape; data from `given`, borrowed or copied, or (NULL) room in memory for as much. */
+rnnd_code inputs_take(const struct inputs_want *want, const size_t *dim, int rank, const float *given,
+                      struct inputs *out, rnnd_error *err);
 /* true, *product = a * b; false if that does not fit. */
 bool inputs_product(size_t a, size_t b, size_t *product);
 

@@ -116,8 +116,7 @@ static void many_answer(struct many_call *c)
             if (c->binary) put_floats(&o, &c->rows[i]);
             else put_line(&o, &c->rows[i]);
         }
-        if (o.failed) http_error(c->r, 503, "no_memory", "", "the answer of %zu rows found no memory", c->count);
-        else http_answer(c->r, 200, c->binary ? "application/octet-stream" : "application/x-ndjson", o.data, o.bytes);
+        http_answer_with(c->r, 200, c->binary ? "application/octet-stream" : "application/x-ndjson", &o);
         json_out_free(&o);
     }
     many_free(c);
@@ -234,7 +233,7 @@ static void begin_floats(struct many_call *c, struct many_row *row, const unsign
         return;
     }
     struct inputs_want want = inputs_want_steps(s->model->info, "inputs", c->app->steps_limit);
-    if (inputs_floats(&want, head + skip, bytes - skip, &s->in, &s->error) != RNND_OK) stepping_fail(s, NULL);
+    if (inputs_floats(&want, head + skip, bytes - skip, &s->memory.in, &s->error) != RNND_OK) stepping_fail(s, NULL);
     else row_begin(c, row, x);
 }
 

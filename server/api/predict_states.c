@@ -220,7 +220,7 @@ void predict_session(struct predict *p)
         predict_free(p);
         free(c);
     } else {
-        c->s.in = p->in;
+        c->s.memory.in = p->in;
         p->in = (struct inputs){0};
         http_on_gone(p->r, session_gone, c);
         stepping_start(&c->s, x);

@@ -29,8 +29,8 @@ static struct stepping *of_turn(struct session_turn *t)
 static enum job_next step_input(struct job *j, float *row)
 {
     struct stepping *s = of_job(j);
-    if (s->fed == s->in.steps) return JOB_FINISHED;
-    memcpy(row, s->in.data + s->fed++ * s->in.width, s->in.width * sizeof *row);
+    if (s->fed == s->memory.in.steps) return JOB_FINISHED;
+    memcpy(row, s->memory.in.data + s->fed++ * s->memory.in.width, s->memory.in.width * sizeof *row);
     return JOB_READY;
 }
 
@@ -51,9 +51,9 @@ static rnnd_code step_output(struct job *j, const float *row, rnnd_error *err)
     struct stepping *s = of_job(j);
     size_t at = s->last_only ? 0 : s->fed - 1;
     (void)err;
-    if (s->last_only && s->fed < s->in.steps) return RNND_OK;
+    if (s->last_only && s->fed < s->memory.in.steps) return RNND_OK;
     if (s->model->info->task == RNND_TEXT) {
-        float *logprobs = s->outputs ? s->outputs + at * s->row_width : s->scratch;
+        float *logprobs = s->outputs ? s->outputs + at * s->row_width : s->memory.scratch;
         rnnd_log_softmax(s->model->handle, row, logprobs);
         if (s->tops) keep_top(logprobs, s->model->info->vocabulary, s->tops + at * s->top_count, s->top_count);
     } else {
@@ -99,9 +99,9 @@ static void step_done(struct job *j)
     } else if (s->cancelled) {
         finish(s, RNND_GONE, "client_gone");
     } else {
-        s->step = rnnd_state_step(s->model->handle, s->state);
-        session_commit(&s->turn, &s->request, s->state, s->replayed);
-        if (s->model->info->task == RNND_TEXT) stats_add(STAT_TOKENS_PROMPT, s->in.steps);
+        s->step = rnnd_state_step(s->model->handle, s->memory.state);
+        session_commit(&s->turn, &s->request, s->memory.state, s->replayed);
+        if (s->model->info->task == RNND_TEXT) stats_add(STAT_TOKENS_PROMPT, s->memory.in.steps);
         finish(s, RNND_OK, NULL);
     }
 }
@@ -113,13 +113,22 @@ static const struct job_type streamed_step_job = {.name = "steps", .input = step
 
 /* ---- the beginning ----------------------------------------------------------------------------------------------- */
 
+static bool at_least(void **memory, size_t *have, size_t bytes)
+{
+    if (bytes <= *have && *memory) return true;
+    free(*memory);
+    *memory = malloc(bytes ? bytes : 1);
+    *have = *memory ? bytes : 0;
+    return *memory != NULL;
+}
+
 /* Memory for what will be answered. */
 static rnnd_code take_outputs(struct stepping *s)
 {
     const rnnd_info *info = s->model->info;
     bool text = info->task == RNND_TEXT;
     size_t bytes;
-    s->rows = s->last_only ? 1 : s->in.steps;
+    s->rows = s->last_only ? 1 : s->memory.in.steps;
     s->row_width = text ? info->vocabulary : info->output_width;
     s->top_count = info->vocabulary < STEPPING_TOP ? info->vocabulary : STEPPING_TOP;
     size_t row_bytes = text && !s->all_logprobs ? s->top_count * sizeof *s->tops : s->row_width * sizeof(float);
@@ -132,16 +141,17 @@ static rnnd_code take_outputs(struct stepping *s)
     if (code != RNND_OK) return code;
     s->taken_bytes = bytes;
     *s->output_left_bytes -= bytes;
-    void *memory = malloc(bytes ? bytes : 1);
-    if (text && !s->all_logprobs) {
-        s->tops = memory;
-        s->scratch = malloc(info->vocabulary * sizeof(float));
-        if (!s->scratch) return engine_fail_memory(&s->error, info->vocabulary * sizeof(float));
-    } else {
-        s->outputs = memory;
-    }
-    s->state = malloc(rnnd_state_bytes(s->model->handle));
-    return memory && s->state ? RNND_OK : engine_fail_memory(&s->error, bytes);
+    struct stepping_memory *m = &s->memory;
+    json_out_reset(&m->outputs);
+    void *outputs = json_reserve(&m->outputs, bytes ? bytes : 1);
+    if (!outputs) return engine_fail_memory(&s->error, bytes);
+    m->outputs.bytes = bytes;
+    if (text && !s->all_logprobs) s->tops = outputs;
+    else s->outputs = outputs;
+    bytes = s->tops ? info->vocabulary * sizeof(float) : 0;
+    if (!at_least((void **)&m->scratch, &m->scratch_bytes, bytes)) return engine_fail_memory(&s->error, bytes);
+    bytes = rnnd_state_bytes(s->model->handle);
+    return at_least(&m->state, &m->state_bytes, bytes) ? RNND_OK : engine_fail_memory(&s->error, bytes);
 }
 
 static void turn_ready(struct session_turn *turn)
@@ -152,15 +162,15 @@ static void turn_ready(struct session_turn *turn)
         finish(s, code, NULL);
         return;
     }
-    code = session_begin(turn, &s->request, s->state, &s->replayed, &s->error);
+    code = session_begin(turn, &s->request, s->memory.state, &s->replayed, &s->error);
     if (code != RNND_OK) {
         finish(s, code, app_session_error_name(&s->error));
         return;
     }
-    s->first_step = rnnd_state_step(s->model->handle, s->state);
+    s->first_step = rnnd_state_step(s->model->handle, s->memory.state);
     s->job.type = s->progress ? &streamed_step_job : &step_job;
     s->job.model = s->model;
-    s->job.state = s->state;
+    s->job.state = s->memory.state;
     s->running = true;
     code = batch_submit(s->app->batch, &s->job, &s->error);
     if (code != RNND_OK) finish(s, code, NULL);
@@ -197,14 +207,34 @@ void stepping_fail(struct stepping *s, const char *wire_code)
     finish(s, s->error.code, wire_code);
 }
 
-void stepping_free(struct stepping *s)
+static void give_outputs_back(struct stepping *s)
 {
     if (s->taken_bytes) s->app->outputs_bytes -= s->taken_bytes;
-    inputs_free(&s->in);
-    free(s->outputs);
-    free(s->tops);
-    free(s->state);
-    free(s->scratch);
+    s->taken_bytes = 0;
+}
+
+void stepping_free(struct stepping *s)
+{
+    struct stepping_memory *m = &s->memory;
+    give_outputs_back(s);
+    inputs_free(&m->in);
+    json_out_free(&m->outputs);
+    free(m->state);
+    free(m->scratch);
+    *m = (struct stepping_memory){0};
+}
+
+void stepping_forget(struct stepping *s)
+{
+    const size_t kept_bytes = 64 << 10;
+    struct stepping_memory m;
+    give_outputs_back(s);
+    if (s->memory.in.memory_floats * sizeof(float) + s->memory.outputs.cap + s->memory.state_bytes +
+            s->memory.scratch_bytes > kept_bytes)
+        stepping_free(s);
+    m = s->memory;
+    memset(s, 0, sizeof *s);
+    s->memory = m;
 }
 
 /* ---- reading a request ------------------------------------------------------------------------------------------- */
@@ -214,10 +244,10 @@ static rnnd_code read_ids(const struct inputs_want *want, const struct json *v, 
     size_t dim[2] = {json_count(v), 1}, i = 0;
     if (json_type(v) == JSON_NUMBERS) return inputs_json(want, v, out, err);
     if (json_type(v) != JSON_ARRAY) return engine_fail(err, RNND_INVALID, "ids", "ids must be [..] of whole numbers");
-    rnnd_code code = inputs_take(want, dim, 2, out, err);
+    rnnd_code code = inputs_take(want, dim, 2, NULL, out, err);
     for (const struct json *e = json_first(v); code == RNND_OK && e; e = json_next(e), i++) {
         int64_t id;
-        if (json_integer(e, &id) && id >= 0 && id < 1 << 24) out->data[i] = (float)id;
+        if (json_integer(e, &id) && id >= 0 && id < 1 << 24) out->memory[i] = (float)id;
         else code = engine_fail(err, RNND_INVALID, "ids", "ids[%zu] must be a whole number, 0 or more", i);
     }
     if (code == RNND_OK) return inputs_check(want, out, err);
@@ -260,16 +290,17 @@ rnnd_code stepping_read(struct stepping *s, const struct json *body, rnnd_error 
                            info->task == RNND_TEXT ? "the body needs \"text\", \"ids\" or \"inputs\""
                                                    : "the body needs \"inputs\": [[..], ..]");
     struct inputs_want want = inputs_want_steps(info, field, s->app->steps_limit);
-    if (given == json_get(body, "inputs")) return inputs_json(&want, given, &s->in, err);
+    want.borrow = true;
+    if (given == json_get(body, "inputs")) return inputs_json(&want, given, &s->memory.in, err);
     if (info->task != RNND_TEXT)
         return engine_fail(err, RNND_UNSUPPORTED, field,
                            "%s is for text models; %s takes \"inputs\" of %zu numbers a step", field, s->model->name,
                            info->input_width);
-    if (given == json_get(body, "ids")) return read_ids(&want, given, &s->in, err);
+    if (given == json_get(body, "ids")) return read_ids(&want, given, &s->memory.in, err);
     size_t bytes;
     const char *text = json_string(given, &bytes);
     if (!text) return engine_fail(err, RNND_INVALID, "text", "text must be a string");
-    return inputs_text(&want, s->model->handle, text, bytes, &s->in, err);
+    return inputs_text(&want, s->model->handle, text, bytes, &s->memory.in, err);
 }
 
 /* ---- finding and creating the session ---------------------------------------------------------------------------- */
@@ -283,15 +314,13 @@ static bool lost(struct stepping *s, const char *wire_code)
 
 bool stepping_find(struct stepping *s, const char *id, const char *model_name, struct session **x)
 {
-    struct session_view view;
     *x = NULL;
     rnnd_code code = sessions_find(s->app->sessions, id, x, &s->reason, &s->last_step, &s->error);
     if (code == RNND_OK) {
-        sessions_view(*x, &view);
-        s->model = view.model;
-        if (!model_name || strcmp(model_name, view.model->name) == 0) return true;
+        s->model = session_model(*x);
+        if (!model_name || strcmp(model_name, s->model->name) == 0) return true;
         engine_fail(&s->error, RNND_MISMATCH, "model", "session %.128s is of model %s, the request names %.100s", id,
-                    view.model->name, model_name);
+                    s->model->name, model_name);
         return lost(s, "model_mismatch");
     }
     *x = NULL;
@@ -342,7 +371,7 @@ static void put_token(struct json_out *o, const struct stepping *s, int32_t id)
 
 uint64_t stepping_row_step(const struct stepping *s, size_t row)
 {
-    return s->first_step + (s->last_only ? s->in.steps : row + 1);
+    return s->first_step + (s->last_only ? s->memory.in.steps : row + 1);
 }
 
 void stepping_put_row(struct json_out *o, const struct stepping *s, size_t row)
@@ -354,7 +383,7 @@ void stepping_put_row(struct json_out *o, const struct stepping *s, size_t row)
         return;
     }
     json_open(o, '{');
-    put_token(o, s, (int32_t)s->in.data[s->last_only ? s->in.steps - 1 : row]);
+    put_token(o, s, (int32_t)s->memory.in.data[s->last_only ? s->memory.in.steps - 1 : row]);
     json_put_key(o, s->tops ? "top" : "logprobs");
     if (s->tops) {
         json_open(o, '[');

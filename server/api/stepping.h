@@ -13,13 +13,21 @@
 
 struct stepping_top { int32_t id; float logprob; };
 
+struct stepping_memory { /* what one request after another may use */
+    struct inputs in;
+    struct json_out outputs;                    /* the rows' bytes */
+    void *state;
+    float *scratch;
+    size_t state_bytes, scratch_bytes;
+};
+
 struct stepping {
     /* the owner sets */
     struct app *app;
     void *owner;
     struct model *model;                        /* the session's */
     struct session_request request;             /* what it borrows must last until done, or until cancelled */
-    struct inputs in;                           /* owned from start on */
+    struct stepping_memory memory;              /* .in: the rows; owned from start on */
     bool last_only;                             /* "outputs":"last" */
     bool all_logprobs;                          /* text: whole rows of log-probabilities, not the top ones */
     size_t taken_bytes;                         /* by app_take_outputs() */
@@ -37,15 +45,13 @@ struct stepping {
     bool replayed;
     size_t rows, row_width;
     float *outputs;                             /* [rows][row_width], NULL where tops are kept instead */
-    struct stepping_top *tops;                  /* [rows][top_count], text models */
+    struct stepping_top *tops;                  /* [rows][top_count], of text models; in memory.outputs too */
     size_t top_count;
     atomic_size_t ready;                        /* rows that are complete; may be read while the job runs */
 
     /* own */
     struct session_turn turn;
     struct job job;
-    void *state;
-    float *scratch;
     size_t fed;
     bool in_line, running, cancelled;
 };
@@ -55,10 +61,13 @@ void stepping_start(struct stepping *s, struct session *x);
 /* Nobody waits any more: the session stays as it is; `done` comes with code GONE (maybe inside this call). */
 void stepping_cancel(struct stepping *s);
 void stepping_free(struct stepping *s);
+/* As new, but with the memory it has, as far as that is not large. */
+void stepping_forget(struct stepping *s);
 /* Outside a session's turn: fails the request before it began. Calls done. */
 void stepping_fail(struct stepping *s, const char *wire_code);
 
-/* Reads "outputs" and "logits" of a body, and its rows: "inputs", or a text model's "text" or "ids". */
+/* Reads "outputs" and "logits" of a body, and its rows: "inputs", or a text model's "text" or "ids". The body's
+ * document must last until done: the rows may stay there. */
 rnnd_code stepping_read(struct stepping *s, const struct json *body, rnnd_error *err);
 /* Finds the session `id` for this request, or creates it where model_name is given. Sets s->model. On failure s->error,
  * s->wire_code and, of a dead id, s->reason. *x stays NULL where it is to be created by stepping_create(). */

@@ -26,18 +26,60 @@ struct steps_call {
     struct stepping s;
     struct http_request *r;     /* NULL once the client is gone */
     struct json_doc *doc;
+    char *body;                 /* of float32: the rows stay in it */
+    size_t body_cap;
     enum reply_format format;
     bool opened, finished;      /* the stream; the work */
     size_t sent;                /* rows */
     size_t output_left_bytes;
+    struct steps_call *next;    /* spare ones */
     uint64_t after;             /* Last-Event-ID: events up to this step are not sent again */
 };
 
-static void call_free(struct steps_call *c)
+enum { SPARE_CALLS = 256, BODY_KEPT = 64 << 10 };
+
+static void free_whole(struct steps_call *c)
 {
     stepping_free(&c->s);
     json_free(c->doc);
+    free(c->body);
     free(c);
+}
+
+/* As new, but for the memory it had before: requests one after the other allocate nothing. */
+static struct steps_call *call_new(struct app *app)
+{
+    struct steps_call *c = app->spare_calls;
+    if (!c) return calloc(1, sizeof *c);
+    app->spare_calls = c->next;
+    app->spare_call_count--;
+    return c;
+}
+
+static void call_free(struct steps_call *c)
+{
+    struct app *app = c->s.app;
+    if (app->spare_call_count == SPARE_CALLS || c->body_cap > BODY_KEPT) {
+        free_whole(c);
+        return;
+    }
+    stepping_forget(&c->s);
+    json_forget(c->doc);
+    c->opened = c->finished = false;
+    c->sent = 0;
+    c->next = app->spare_calls;
+    app->spare_calls = c;
+    app->spare_call_count++;
+}
+
+void steps_free_spare(struct app *app)
+{
+    while (app->spare_calls) {
+        struct steps_call *c = app->spare_calls;
+        app->spare_calls = c->next;
+        free_whole(c);
+    }
+    app->spare_call_count = 0;
 }
 
 static bool streams(const struct steps_call *c)
@@ -47,7 +89,7 @@ static bool streams(const struct steps_call *c)
 
 /* ---- whole answers ----------------------------------------------------------------------------------------------- */
 
-static void answer_floats(struct http_request *r, const struct stepping *s)
+static void answer_floats(struct http_request *r, struct stepping *s)
 {
     char step[24];
     snprintf(step, sizeof step, "%llu", (unsigned long long)s->step);
@@ -56,17 +98,17 @@ static void answer_floats(struct http_request *r, const struct stepping *s)
     http_add_header(r, "X-Mode", app_mode_name(s->model->info->mode));
     http_add_header(r, "X-Model-Version", s->model->version);
     confirm_add_header(r, s->model);
-    http_answer(r, 200, "application/octet-stream", s->outputs, s->rows * s->row_width * sizeof(float));
+    http_answer_with(r, 200, "application/octet-stream", &s->memory.outputs);
 }
 
 static void answer_json(struct http_request *r, const struct stepping *s)
 {
-    struct json_out o;
-    json_out_init(&o);
-    json_open(&o, '{');
-    stepping_put_result(&o, s, true);
-    json_close(&o, '}');
-    app_answer_json(r, 200, &o);
+    struct json_out *o = http_out(r);
+    json_open(o, '{');
+    stepping_put_result(o, s, true);
+    json_close(o, '}');
+    json_append(o, "\n", 1);
+    http_answer_out(r, 200, "application/json");
 }
 
 /* ---- streams ----------------------------------------------------------------------------------------------------- */
@@ -209,13 +251,14 @@ static void steps_room(struct http_request *r, void *context)
 /* Float32 rows, with the options that JSON has in the query. */
 static rnnd_code read_floats(struct steps_call *c, rnnd_error *err)
 {
-    size_t bytes;
-    const char *body = http_body(c->r, &bytes), *outputs = http_query(c->r, "outputs");
+    const char *outputs = http_query(c->r, "outputs");
     struct inputs_want want = inputs_want_steps(c->s.model->info, "body", c->s.app->steps_limit);
     if (outputs && strcmp(outputs, "all") && strcmp(outputs, "last"))
         return engine_fail(err, RNND_INVALID, "outputs", "outputs must be \"all\" or \"last\"");
     c->s.last_only = outputs && strcmp(outputs, "last") == 0;
-    return inputs_floats(&want, body, bytes, &c->s.in, err);
+    want.borrow = true;
+    size_t bytes = http_take_body(c->r, &c->body, &c->body_cap);
+    return inputs_floats(&want, c->body, bytes, &c->s.memory.in, err);
 }
 
 /* Everything before the session's turn; false after answering. */
@@ -231,8 +274,7 @@ static bool prepare(struct app *app, struct steps_call *c, struct session **x)
     c->format = (enum reply_format)format;
     c->after = last ? strtoull(last, NULL, 10) : 0;
     if (!floats) {
-        c->doc = app_json_body(app, r);
-        if (!c->doc) return false;
+        if (!app_json_body_again(app, r, &c->doc)) return false;
         body = json_root(c->doc);
     }
     if (!app_session_request(r, body, &c->s.request)) return false;
@@ -257,7 +299,7 @@ static bool prepare(struct app *app, struct steps_call *c, struct session **x)
 void post_session_steps(struct app *app, struct http_request *r)
 {
     struct session *x = NULL;
-    struct steps_call *c = calloc(1, sizeof *c);
+    struct steps_call *c = call_new(app);
     if (!c) {
         http_error(r, 503, "no_memory", "", "the request found no memory");
         return;

@@ -415,6 +415,11 @@ void sessions_view(const struct session *x, struct session_view *view)
     view->expires_unix = (int64_t)time(NULL) + (int64_t)(x->owner->now < x->expires ? x->expires - x->owner->now : 0);
 }
 
+struct model *session_model(const struct session *x)
+{
+    return x->model;
+}
+
 /* Sinks the root of a heap of ids, greatest first. */
 static void sink_greatest(const struct session **heap, size_t n)
 {

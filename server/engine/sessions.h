@@ -40,7 +40,8 @@ rnnd_code sessions_create(struct sessions *s, const char *id, struct model *mode
  * deleted on request is NOT_FOUND, at once. */
 rnnd_code sessions_find(struct sessions *s, const char *id, struct session **out, const char **reason,
                         uint64_t *last_step, rnnd_error *err);
-void sessions_view(const struct session *x, struct session_view *view);
+void sessions_view(const struct session *x, struct session_view *view); /* hashes the state */
+struct model *session_model(const struct session *x);
 /* Sorted by id; those after `after`, of `model` (NULL = any); returns how many were written. */
 size_t sessions_list(const struct sessions *s, const char *model, const char *after, size_t limit,
                      struct session_view *views);

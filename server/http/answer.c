@@ -13,21 +13,18 @@ enum { STREAM_BLOCK = 16384, STREAM_KEEP = 65536 };
 /* ---- whole answers ------------------------------------------------------------------------------------------- */
 void http_add_header(struct http_request *r, const char *name, const char *value)
 {
-    struct header *h = calloc(1, sizeof *h);
+    struct header *h = recycle_room(r, sizeof *h);
 
     if (!h) return;
-    h->name = strdup(name);
-    h->value = strdup(value);
-    h->next = r->headers;
-    r->headers = h;
+    *h = (struct header){r->headers, recycle_text(r, name), recycle_text(r, value)};
+    if (h->name && h->value) r->headers = h;
 }
 
 static void dress(struct http_request *r, struct MHD_Response *response, const char *content_type)
 {
     if (content_type) MHD_add_response_header(response, "Content-Type", content_type);
     MHD_add_response_header(response, "x-request-id", r->id);
-    for (const struct header *h = r->headers; h; h = h->next)
-        if (h->name && h->value) MHD_add_response_header(response, h->name, h->value);
+    for (const struct header *h = r->headers; h; h = h->next) MHD_add_response_header(response, h->name, h->value);
     if (r->origin) {
         MHD_add_response_header(response, "Access-Control-Allow-Origin", r->origin);
         MHD_add_response_header(response, "Access-Control-Expose-Headers", "*");
@@ -36,10 +33,12 @@ static void dress(struct http_request *r, struct MHD_Response *response, const c
     if (r->close_connection || r->server->phase >= STOPPING) MHD_add_response_header(response, "Connection", "close");
 }
 
-static void give(struct http_request *r, int status, const char *content_type, const void *body, size_t bytes)
+/* What r->reply holds is the answer. It stays there until MHD has sent it: r lives longer than that. */
+static void give(struct http_request *r, int status, const char *content_type)
 {
+    size_t bytes = r->reply.failed ? 0 : r->reply.bytes;
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(bytes, (void *)(bytes ? body : ""), MHD_RESPMEM_MUST_COPY);
+        MHD_create_response_from_buffer(bytes, bytes ? r->reply.data : "", MHD_RESPMEM_PERSISTENT);
 
     if (!response) return; /* no memory: with nothing to say the connection is broken */
     dress(r, response, content_type);
@@ -50,15 +49,40 @@ static void give(struct http_request *r, int status, const char *content_type, c
     r->due_ms = 0;
 }
 
-void http_answer(struct http_request *r, int status, const char *content_type, const void *body, size_t bytes)
+/* Nobody reads what is written for one who has left; r->reply may then hold what MHD is sending, such as a 504. */
+struct json_out *http_out(struct http_request *r)
+{
+    struct json_out *o = r->is_gone ? &r->server->nowhere : &r->reply;
+
+    json_out_reset(o);
+    return o;
+}
+
+void http_answer_out(struct http_request *r, int status, const char *content_type)
 {
     if (!r->is_gone) {
-        if (request_take_memory(r, bytes)) give(r, status, content_type, body, bytes);
+        if (r->reply.failed) answer_error(r, 503, "no_memory", NULL, "the answer found no memory");
+        else if (request_take_memory(r, r->reply.bytes)) give(r, status, content_type);
         else answer_error(r, 503, "overloaded", NULL, "the bodies and answers of all requests together are as large as "
                           "they may be");
         if (!r->in_handler) request_resume(r);
     }
     request_let_go(r);
+}
+
+void http_answer_with(struct http_request *r, int status, const char *content_type, struct json_out *o)
+{
+    struct json_out *own = http_out(r), empty = *own;
+
+    *own = *o;
+    *o = empty;
+    http_answer_out(r, status, content_type);
+}
+
+void http_answer(struct http_request *r, int status, const char *content_type, const void *body, size_t bytes)
+{
+    json_append(http_out(r), body, bytes);
+    http_answer_out(r, status, content_type);
 }
 
 static const char *error_type(int status)
@@ -85,20 +109,19 @@ void http_put_error(struct json_out *o, int status, const char *code, const char
 /* The error as the answer, whoever holds the request. */
 void answer_error(struct http_request *r, int status, const char *code, const char *param, const char *sentence)
 {
-    struct json_out o;
+    struct json_out *o = &r->reply;
 
-    json_out_init(&o);
-    json_open(&o, '{');
-    json_put_key(&o, "error");
-    json_open(&o, '{');
-    http_put_error(&o, status, code, param, sentence);
-    json_close(&o, '}');
-    json_close(&o, '}');
-    json_append(&o, "\n", 1);
+    json_out_reset(o);
+    json_open(o, '{');
+    json_put_key(o, "error");
+    json_open(o, '{');
+    http_put_error(o, status, code, param, sentence);
+    json_close(o, '}');
+    json_close(o, '}');
+    json_append(o, "\n", 1);
     if (status == 409 || status == 410 || status == 412) http_add_header(r, "x-should-retry", "false");
     if (status == 503) http_add_header(r, "Retry-After", "1");
-    give(r, status, "application/json", o.failed ? "" : o.data, o.failed ? 0 : o.bytes);
-    json_out_free(&o);
+    give(r, status, "application/json");
 }
 
 void http_error(struct http_request *r, int status, const char *code, const char *param, const char *format, ...)
@@ -133,7 +156,7 @@ static ssize_t break_off(struct http_request *r)
 }
 
 /* MHD has room for `most` bytes: what is there goes out at once; with nothing there the connection sleeps until the
- * next write. The application may write again from within `room`, which comes last. */
+ * next write. The application may write again from within room_again, which comes last. */
 static ssize_t read_stream(void *context, uint64_t position, char *buffer, size_t most)
 {
     struct http_request *r = context;
@@ -158,7 +181,7 @@ static ssize_t read_stream(void *context, uint64_t position, char *buffer, size_
     }
     if (r->was_full && unsent(r) <= r->server->stream_high_water / 2) {
         r->was_full = false;
-        if (r->room && r->held && !r->is_gone) r->room(r, r->room_context);
+        if (r->room_again && r->held && !r->is_gone) r->room_again(r, r->room_context);
     }
     return (ssize_t)n;
 }
@@ -222,7 +245,7 @@ bool http_stream_full(const struct http_request *r)
 
 void http_on_room(struct http_request *r, void (*room)(struct http_request *r, void *context), void *context)
 {
-    r->room = room;
+    r->room_again = room;
     r->room_context = context;
 }
 

@@ -12,6 +12,7 @@
 #include <strings.h>
 
 struct seen { /* headers that matter here, counted in one pass */
+    struct http_request *r;
     const char *host, *length, *encoding, *expect, *origin, *request_id, *traceparent;
     unsigned hosts, lengths, encodings;
 };
@@ -19,16 +20,33 @@ struct seen { /* headers that matter here, counted in one pass */
 static enum MHD_Result look(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     struct seen *seen = context;
+    struct http_request *r = seen->r;
 
     (void)kind;
     if (!value) value = "";
-    if (strcasecmp(name, "Host") == 0) seen->host = value, seen->hosts++;
-    else if (strcasecmp(name, "Content-Length") == 0) seen->length = value, seen->lengths++;
-    else if (strcasecmp(name, "Transfer-Encoding") == 0) seen->encoding = value, seen->encodings++;
-    else if (strcasecmp(name, "Expect") == 0) seen->expect = value;
-    else if (strcasecmp(name, "Origin") == 0) seen->origin = value;
-    else if (strcasecmp(name, "x-request-id") == 0) seen->request_id = value;
-    else if (strcasecmp(name, "traceparent") == 0) seen->traceparent = value;
+    if (r->given_count < GIVEN_MOST) r->given[r->given_count++] = (struct given){name, value};
+    else r->given_more = true;
+    switch (name[0] | 0x20) {
+    case 'h':
+        if (strcasecmp(name, "Host") == 0) seen->host = value, seen->hosts++;
+        break;
+    case 'c':
+        if (strcasecmp(name, "Content-Length") == 0) seen->length = value, seen->lengths++;
+        break;
+    case 't':
+        if (strcasecmp(name, "Transfer-Encoding") == 0) seen->encoding = value, seen->encodings++;
+        else if (strcasecmp(name, "traceparent") == 0) seen->traceparent = value;
+        break;
+    case 'e':
+        if (strcasecmp(name, "Expect") == 0) seen->expect = value;
+        break;
+    case 'o':
+        if (strcasecmp(name, "Origin") == 0) seen->origin = value;
+        break;
+    case 'x':
+        if (strcasecmp(name, "x-request-id") == 0) seen->request_id = value;
+        break;
+    }
     return MHD_YES;
 }
 
@@ -64,6 +82,12 @@ static uint64_t next_id(uint64_t *state) /* splitmix64 */
     return z ^ z >> 31;
 }
 
+static void put_hex(char out[17], uint64_t v)
+{
+    for (int i = 16; i-- > 0; v >>= 4) out[i] = "0123456789abcdef"[v & 15];
+    out[16] = 0;
+}
+
 static void identify(struct http_request *r, const struct seen *seen)
 {
     struct http_server *s = r->server;
@@ -71,8 +95,7 @@ static void identify(struct http_request *r, const struct seen *seen)
     if (seen->request_id && sane_id(seen->request_id))
         memcpy(r->id, seen->request_id, strlen(seen->request_id) + 1);
     else
-        snprintf(r->id, sizeof r->id, "%016llx%016llx", (unsigned long long)next_id(&s->id_state[0]),
-                 (unsigned long long)next_id(&s->id_state[1]));
+        for (int i = 0; i < 2; i++) put_hex(r->id + 16 * i, next_id(&s->id_state[i]));
     if (seen->traceparent && strlen(seen->traceparent) == 55 &&
         strspn(seen->traceparent, "0123456789abcdef-") == 55)
         memcpy(r->traceparent, seen->traceparent, 56);
@@ -188,7 +211,7 @@ static bool check_origin(struct http_request *r, const char *origin, const char 
 bool guard_check(struct http_request *r, const char *version)
 {
     struct http_server *s = r->server;
-    struct seen seen = {0};
+    struct seen seen = {.r = r};
     const char *host;
     size_t host_bytes;
     char sentence[160];

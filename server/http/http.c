@@ -237,6 +237,7 @@ void http_call(struct http_server *s, struct http_call *call)
     first = s->calls == NULL;
     *s->calls_end = call;
     s->calls_end = &call->next;
+    atomic_store(&s->calls_wait, true);
     pthread_mutex_unlock(&s->calls_lock);
     if (first) wake(s);
 }
@@ -331,6 +332,7 @@ void http_close(struct http_server *s)
         s->requests->held = false;
         request_free(s->requests);
     }
+    recycle_free_all(s);
     if (s->listen_fd >= 0 && !s->daemon) close(s->listen_fd);
     if (s->epoll_fd >= 0) close(s->epoll_fd);
     if (s->event_fd >= 0) close(s->event_fd);

@@ -67,6 +67,8 @@ const char *http_path(const struct http_request *r);        /* percent-decoded, 
 const char *http_query(const struct http_request *r, const char *name);  /* decoded, NULL if absent */
 const char *http_header(const struct http_request *r, const char *name); /* case-insensitive, NULL if absent */
 const char *http_body(const struct http_request *r, size_t *bytes);
+/* Makes the body's memory the caller's, *memory (NULL, or got here before) the request's. The body's bytes. */
+size_t http_take_body(struct http_request *r, char **memory, size_t *cap);
 const char *http_request_id(const struct http_request *r);
 /* Parts of the path matched by the route's {..}, set by the router; params are copied, route is borrowed for good. */
 void http_set_route(struct http_request *r, const char *route, const char *const *params, size_t count); /* at most 4 */
@@ -78,12 +80,17 @@ void http_set_user(struct http_request *r, void *user);
 void http_add_header(struct http_request *r, const char *name, const char *value); /* before answering; copied */
 /* Answers whole; the body is copied. r is gone after this. */
 void http_answer(struct http_request *r, int status, const char *content_type, const void *body, size_t bytes);
+/* The same without a copy, with what http_out() or the caller's own o holds. o gets memory of the request's for it and
+ * is empty. Where writing the body ran out of memory: 503. */
+struct json_out;
+struct json_out *http_out(struct http_request *r); /* empty; good until r is answered */
+void http_answer_out(struct http_request *r, int status, const char *content_type);
+void http_answer_with(struct http_request *r, int status, const char *content_type, struct json_out *o);
 /* {"error":{"message","type","param","code"}}; 409, 410, 412 get x-should-retry: false, 503 Retry-After: 1. */
 void http_error(struct http_request *r, int status, const char *code, const char *param, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
 /* The four members of such an error object, for one that is part of an answer; param "" or NULL -> null. */
-struct json_out;
 void http_put_error(struct json_out *o, int status, const char *code, const char *param, const char *message);
 
 /* A body in pieces (SSE, NDJSON): chunked, each write leaves as it comes. */

@@ -14,8 +14,9 @@
 #include <microhttpd.h>
 
 #include "server/http/http.h"
+#include "server/http/json.h"
 
-enum { REQUEST_ID_MOST = 128, PARAMS_MOST = 4 };
+enum { REQUEST_ID_MOST = 128, PARAMS_MOST = 4, GIVEN_MOST = 24, ROOM_BYTES = 2048 };
 
 struct connection {
     struct connection *prev, *next;
@@ -28,9 +29,18 @@ struct connection {
     bool at_end;                  /* a look a second ago found the client's end behind all it had sent */
 };
 
-struct header {
+struct header { /* to be sent; in the request's room */
     struct header *next;
     char *name, *value;
+};
+
+struct given { /* a header as received, borrowed from MHD while the request has a connection */
+    const char *name, *value;
+};
+
+struct room_block { /* what did not fit into the request itself */
+    struct room_block *next;
+    char bytes[];
 };
 
 struct pair {
@@ -38,44 +48,56 @@ struct pair {
 };
 
 struct http_request {
+    /* kept from one request to the next, so that small ones allocate nothing: recycle.c */
+    char *body;
+    size_t body_cap;
+    char *out;                      /* a stream's unsent bytes: [out_at, out_bytes) */
+    size_t out_cap;
+    struct json_out reply;          /* http_out(); the answer's body is sent from here */
+    struct room_block *blocks;
+    /* zero at the beginning of each, from here */
     struct http_request *prev, *next;
     struct http_server *server;
     struct connection *connection;  /* NULL once ended */
-    char *target, *path;            /* as sent; decoded, without query */
+    char *target, *path;            /* as sent; decoded, without query; both in the room */
     const char *authority;          /* of an absolute-form target, within `target`, authority_bytes long */
     size_t authority_bytes;
-    struct pair *query;
+    struct pair *query;             /* in the room */
     size_t query_count;
     const char *target_error;       /* why the target is refused, or NULL */
     char method[24];
     bool head, old;                 /* HEAD; HTTP/1.0 */
-    char id[REQUEST_ID_MOST + 1], traceparent[56];
     const char *origin;             /* an allowed foreign one: CORS headers go out */
-    char *body;
-    size_t body_bytes, body_cap, swallowed;
+    size_t body_bytes, body_counted, swallowed; /* body_counted: of body_cap, within memory_bytes */
     size_t memory_bytes;            /* its part of the server's */
     const char *route;
-    char *params[PARAMS_MOST];
+    const char *params[PARAMS_MOST]; /* in the room */
     size_t param_count;
     void *user;
     void (*gone)(struct http_request *r, enum http_gone why, void *context);
     void *gone_context;
-    void (*room)(struct http_request *r, void *context);
+    void (*room_again)(struct http_request *r, void *context);
     void *room_context;
-    struct header *headers;         /* to be sent */
+    struct header *headers;
     struct MHD_Response *response;  /* ready, not yet given to MHD */
     int status;
     uint64_t started_ns, first_output_ns, due_ms; /* due_ms 0 = no deadline */
     size_t bytes_out;
     /* stream */
-    char *out;                      /* unsent: [out_at, out_bytes) */
-    size_t out_at, out_bytes, out_cap;
+    size_t out_at, out_bytes;
     bool stream, closed, aborted, was_full;
     /* life */
     bool began;                     /* headers complete */
     bool close_connection;          /* after the answer */
     bool swallow;                   /* refused: the body is read and dropped, then the answer goes out */
     bool dispatched, in_handler, held, is_gone, client_left, queued, suspended, ended;
+    bool given_more;                /* more headers than GIVEN_MOST: MHD is asked for those not in `given` */
+    char traceparent[56];
+    size_t given_count, room_used;
+    /* not even zeroed */
+    char id[REQUEST_ID_MOST + 1];   /* set with the headers */
+    struct given given[GIVEN_MOST];
+    char room[ROOM_BYTES];
 };
 
 enum phase { SERVING, GRACE, STOPPING, ENDING };
@@ -92,6 +114,9 @@ struct http_server {
     struct connection *connections;
     size_t connection_count;
     struct http_request *requests;   /* began and not yet freed */
+    struct http_request *spare;      /* ended ones, to be used again */
+    size_t spare_bytes;              /* that they keep */
+    struct json_out nowhere;         /* where answers are written that nobody waits for */
     size_t in_flight, suspended;
     uint64_t next_sweep_ms, next_second_ms, id_state[2];
     enum phase phase;
@@ -99,6 +124,7 @@ struct http_server {
     bool walking;                    /* over `requests`: none may be freed */
     pthread_mutex_t calls_lock;
     struct http_call *calls, **calls_end; /* under calls_lock */
+    atomic_bool calls_wait;               /* there are some; stored under the lock */
     atomic_bool drain;
     atomic_uint drain_grace_ms, drain_deadline_ms;
     atomic_size_t in_flight_shown;
@@ -127,9 +153,16 @@ bool request_take_memory(struct http_request *r, size_t bytes); /* false: there 
 void request_let_go(struct http_request *r);             /* the application no longer holds it; may free r */
 void request_free(struct http_request *r);
 
+/* recycle.c */
+struct http_request *recycle_take(struct http_server *s); /* as new; NULL: no memory */
+void recycle_give(struct http_request *r);
+void recycle_free_all(struct http_server *s);
+/* Memory that lasts as long as the request, aligned for pointers; NULL: there is none. */
+void *recycle_room(struct http_request *r, size_t bytes);
+char *recycle_text(struct http_request *r, const char *text); /* a copy there */
+
 /* url.c */
 void url_parse(struct http_request *r);                  /* target -> path, query, authority, target_error */
-void url_free(struct http_request *r);
 
 /* guard.c: false after preparing the refusal. May set r->close_connection: nothing more is read from it. */
 bool guard_check(struct http_request *r, const char *version);

@@ -1,136 +1,152 @@
-/* json.c -- a JSON document: scanned strictly, its numeric arrays apart, the rest in cJSON. */
+/* json.c -- a JSON document: one strict scan of the text makes its values; numeric arrays apart, as float32. */
 #include "server/http/json.h"
-#include "server/http/json_scan.h"
+#include "server/http/json_scan_private.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
+enum { DEPTH_MOST = 900, BUFFER_KEPT = 64 << 10 };
 
-/* A struct json is a cJSON node. A node of the marks of json_scan.h is a cJSON string; in that of an array the mark is
- * followed, once the document stands, by the address of its struct json_numbers. */
-struct json_doc {
-    cJSON *root;
-    struct json_scan scan;
-};
-
-enum { DEPTH_MOST = 900 }; /* cJSON gives up at 1000 */
-
-static const cJSON *node(const struct json *v)
+static void empty(struct json_doc *doc)
 {
-    return (const cJSON *)v;
+    doc->count = doc->text_used = doc->numbers_count = doc->floats_used = doc->lengths_used = doc->key_count = 0;
 }
 
-static bool marked(const struct json *v, unsigned char mark)
+/* Pointers into arrays that grow can be given only now that these no longer move. */
+static void settle_pointers(struct json_doc *doc)
 {
-    return v && cJSON_IsString(node(v)) && (unsigned char)node(v)->valuestring[0] == mark;
-}
+    size_t at = 0, length = 0;
 
-static void resolve(cJSON *c, struct json_scan *scan)
-{
-    for (; c; c = c->next) {
-        if (marked((struct json *)c, MARK_NUMBERS)) {
-            const struct json_numbers *n = scan->numbers + strtoull(c->valuestring + 1, NULL, 10);
-            memcpy(c->valuestring + 1, &n, sizeof n);
+    for (size_t i = 0; i < doc->numbers_count; i++) {
+        struct json_numbers *n = &doc->numbers[i];
+        n->data = doc->floats ? doc->floats + at : NULL;
+        at += n->count;
+        if (n->ragged) {
+            n->lengths = doc->lengths + length;
+            length += n->dim[0];
         }
-        if (c->child) resolve(c->child, scan);
     }
+    for (size_t i = 0; doc->numbers_count && i < doc->count; i++)
+        if (doc->values[i].type == JSON_NUMBERS) doc->values[i].as.numbers = doc->numbers + doc->values[i].as.index;
+}
+
+int json_parse_again(const char *text, size_t bytes, size_t depth_limit, struct json_doc **doc, char *message,
+                     size_t message_bytes)
+{
+    struct scan s = {.text = text, .p = text, .end = text + bytes, .message = message, .message_bytes = message_bytes};
+
+    if (!*doc) *doc = calloc(1, sizeof **doc);
+    if (!*doc) {
+        snprintf(message, message_bytes, "no memory for a JSON document of %zu bytes", bytes);
+        return -1;
+    }
+    empty(*doc);
+    s.doc = *doc;
+    s.depth_limit = depth_limit < DEPTH_MOST ? depth_limit : DEPTH_MOST;
+    if (!scan_run(&s)) {
+        empty(*doc);
+        return -1;
+    }
+    settle_pointers(*doc);
+    return 0;
 }
 
 int json_parse(const char *text, size_t bytes, size_t depth_limit, struct json_doc **out, char *message,
                size_t message_bytes)
 {
-    struct json_doc *doc = calloc(1, sizeof *doc);
-
     *out = NULL;
-    if (!doc) goto memory;
-    if (depth_limit > DEPTH_MOST) depth_limit = DEPTH_MOST;
-    if (json_scan(text, bytes, depth_limit, &doc->scan, message, message_bytes) != 0) {
-        free(doc);
-        return -1;
-    }
-    doc->root = cJSON_ParseWithLength(doc->scan.text ? doc->scan.text : text,
-                                      doc->scan.text ? doc->scan.bytes : bytes);
-    if (!doc->root) goto memory;
-    free(doc->scan.text);
-    doc->scan.text = NULL;
-    if (doc->scan.count) resolve(doc->root, &doc->scan);
-    *out = doc;
-    return 0;
-memory:
-    json_free(doc);
-    if (message_bytes) snprintf(message, message_bytes, "no memory for a JSON document of %zu bytes", bytes);
+    if (json_parse_again(text, bytes, depth_limit, out, message, message_bytes) == 0) return 0;
+    json_free(*out);
+    *out = NULL;
     return -1;
+}
+
+static void drop_if_large(void **array, size_t *cap, size_t size)
+{
+    if (*cap * size <= BUFFER_KEPT) return;
+    free(*array);
+    *array = NULL;
+    *cap = 0;
+}
+
+void json_forget(struct json_doc *doc)
+{
+    if (!doc) return;
+    empty(doc);
+    drop_if_large((void **)&doc->values, &doc->values_cap, sizeof *doc->values);
+    drop_if_large((void **)&doc->text, &doc->text_cap, 1);
+    drop_if_large((void **)&doc->numbers, &doc->numbers_cap, sizeof *doc->numbers);
+    drop_if_large((void **)&doc->floats, &doc->floats_cap, sizeof *doc->floats);
+    drop_if_large((void **)&doc->lengths, &doc->lengths_cap, sizeof *doc->lengths);
+    drop_if_large((void **)&doc->keys, &doc->keys_cap, sizeof *doc->keys);
 }
 
 void json_free(struct json_doc *doc)
 {
     if (!doc) return;
-    cJSON_Delete(doc->root);
-    json_scan_free(&doc->scan);
+    free(doc->values);
+    free(doc->text);
+    free(doc->numbers);
+    free(doc->floats);
+    free(doc->lengths);
+    free(doc->keys);
     free(doc);
 }
 
 const struct json *json_root(const struct json_doc *doc)
 {
-    return (const struct json *)doc->root;
+    return doc->count ? doc->values : NULL;
 }
 
 enum json_type json_type(const struct json *v)
 {
-    if (!v || cJSON_IsNull(node(v))) return JSON_NULL;
-    if (cJSON_IsBool(node(v))) return JSON_BOOL;
-    if (cJSON_IsNumber(node(v)) || marked(v, MARK_NUMBER)) return JSON_NUMBER;
-    if (marked(v, MARK_NUMBERS)) return JSON_NUMBERS;
-    if (cJSON_IsString(node(v))) return JSON_STRING;
-    return cJSON_IsArray(node(v)) ? JSON_ARRAY : JSON_OBJECT;
+    return v ? v->type : JSON_NULL;
 }
 
 const struct json *json_get(const struct json *object, const char *key)
 {
     if (json_type(object) != JSON_OBJECT) return NULL;
-    return (const struct json *)cJSON_GetObjectItemCaseSensitive(node(object), key);
+    for (const struct json *v = json_first(object); v; v = json_next(v))
+        if (v->key[0] == key[0] && strcmp(v->key, key) == 0) return v;
+    return NULL;
 }
 
 const struct json *json_first(const struct json *v)
 {
-    return v ? (const struct json *)node(v)->child : NULL;
+    return v && (v->type == JSON_ARRAY || v->type == JSON_OBJECT) && v->bytes ? v + 1 : NULL;
 }
 
 const struct json *json_next(const struct json *v)
 {
-    return v ? (const struct json *)node(v)->next : NULL;
+    return v && !v->last ? v + v->skip : NULL;
 }
 
 const char *json_key(const struct json *v)
 {
-    return v ? node(v)->string : NULL;
+    return v ? v->key : NULL;
 }
 
 size_t json_count(const struct json *v)
 {
     const struct json_numbers *n = json_numbers(v);
-    size_t count = 0;
 
     if (n) return n->dim[0];
-    for (v = json_first(v); v; v = json_next(v)) count++;
-    return count;
+    return json_first(v) ? v->bytes : 0;
 }
 
 const char *json_string(const struct json *v, size_t *bytes)
 {
     if (json_type(v) != JSON_STRING) return NULL;
-    if (bytes) *bytes = strlen(node(v)->valuestring);
-    return node(v)->valuestring;
+    if (bytes) *bytes = v->bytes;
+    return v->as.string;
 }
 
 bool json_number(const struct json *v, double *out)
 {
     if (json_type(v) != JSON_NUMBER) return false;
-    *out = marked(v, MARK_NUMBER) ? strtod(node(v)->valuestring + 1, NULL) : node(v)->valuedouble;
+    *out = v->as.number;
     return true;
 }
 
@@ -140,30 +156,20 @@ bool json_integer(const struct json *v, int64_t *out)
     double d;
 
     if (!json_number(v, &d)) return false;
-    if (marked(v, MARK_NUMBER) && !strpbrk(node(v)->valuestring + 1, ".eE")) {
-        errno = 0;
-        long long whole = strtoll(node(v)->valuestring + 1, NULL, 10);
-        if (errno) return false;
-        *out = whole;
-        return true;
-    }
-    if (!(fabs(d) <= exact) || d != floor(d)) return false;
-    *out = (int64_t)d;
+    if (v->is_whole) *out = v->whole;
+    else if (fabs(d) <= exact && d == floor(d)) *out = (int64_t)d;
+    else return false;
     return true;
 }
 
 bool json_bool(const struct json *v, bool *out)
 {
     if (json_type(v) != JSON_BOOL) return false;
-    *out = cJSON_IsTrue(node(v));
+    *out = v->as.truth;
     return true;
 }
 
 const struct json_numbers *json_numbers(const struct json *v)
 {
-    const struct json_numbers *n;
-
-    if (!marked(v, MARK_NUMBERS)) return NULL;
-    memcpy(&n, node(v)->valuestring + 1, sizeof n);
-    return n;
+    return json_type(v) == JSON_NUMBERS ? v->as.numbers : NULL;
 }

@@ -1,10 +1,10 @@
-/* json.h -- JSON in and out of requests: a strict scan, numeric arrays straight to float32, cJSON for the rest.
+/* json.h -- JSON in and out of requests: one strict scan, numeric arrays straight to float32.
  *
- * The only cJSON of the server. json_parse refuses what cJSON lets through: trailing bytes, depth, invalid UTF-8,
- * control bytes, BOM, duplicate keys, \u0000, numbers outside the grammar, numbers that overflow (1e999), more than a
- * million values for cJSON. Arrays of numbers below the keys inputs, instances, series, future, data, h, c,
- * initial_state never become cJSON nodes: they are cut out as float32 (rounded once from the decimal text), with null,
- * "NaN" -> NaN. Such an array that holds anything else as well (strings, objects) stays an ordinary JSON_ARRAY. */
+ * json_parse refuses what lenient parsers let through: trailing bytes, depth, invalid UTF-8, control bytes, BOM,
+ * duplicate keys, \u0000, numbers outside the grammar, numbers that overflow (1e999), more than a million values.
+ * Arrays of numbers below the keys inputs, instances, series, future, data, h, c, initial_state never become values of
+ * their own: they are cut out as float32 (rounded once from the decimal text), with null, "NaN" -> NaN. Such an array
+ * that holds anything else as well (strings, objects) stays an ordinary JSON_ARRAY. */
 #ifndef SERVER_JSON_H
 #define SERVER_JSON_H
 
@@ -19,6 +19,12 @@ struct json; /* one value, borrowed from the document */
 int json_parse(const char *text, size_t bytes, size_t depth_limit, struct json_doc **out, char *message,
                size_t message_bytes);
 void json_free(struct json_doc *doc);
+/* The same into a document from before, whose memory is used again (*doc NULL: a new one, made here). After -1 it is
+ * empty. */
+int json_parse_again(const char *text, size_t bytes, size_t depth_limit, struct json_doc **doc, char *message,
+                     size_t message_bytes);
+/* Empties a document that is kept to be used again; large memory goes. */
+void json_forget(struct json_doc *doc);
 
 enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT, JSON_NUMBERS };
 const struct json *json_root(const struct json_doc *doc);
@@ -66,6 +72,8 @@ void json_put_bool(struct json_out *o, bool v);
 void json_put_null(struct json_out *o);
 void json_put_raw(struct json_out *o, const char *json, size_t bytes); /* a finished JSON value */
 void json_put_floats(struct json_out *o, const float *data, int rank, const size_t *dim); /* nested arrays */
+/* Room for `bytes` more, whose use adds to o->bytes; NULL (and o->failed): no memory. From malloc() when o is empty. */
+void *json_reserve(struct json_out *o, size_t bytes);
 void json_append(struct json_out *o, const char *text, size_t bytes);  /* anything, no comma logic: "data: ", "\n\n" */
 size_t json_utf8(const char *text, const char *end);         /* bytes of the character at text, 0 where malformed */
 /* number text <-> float32, used by CSV too */

@@ -31,21 +31,67 @@ static void write_path(const struct cutting *c, char *out, size_t room)
     }
 }
 
-static bool put_value(struct scan *s, struct cutting *c, float v, bool missing, const char *at)
+/* May a number stand here, on the innermost open level? */
+static bool on_leaf(struct scan *s, struct cutting *c, const char *at)
 {
-    if (c->leaf < 0) {
-        if (c->deepest > c->level) return scan_fail(s, at, "a value where an array was wanted, as in the ones before");
-        c->leaf = c->level;
-    }
-    if (c->level != c->leaf) return scan_fail(s, at, "a value where an array was wanted, as in the ones before");
-    if (!scan_room(s, (void **)&s->out->floats, s->floats_used, &s->floats_cap, sizeof(float))) return false;
-    if (missing && c->n.missing++ == 0) {
+    if (c->leaf < 0 && c->deepest <= c->level) c->leaf = c->level;
+    if (c->level == c->leaf) return true;
+    return scan_fail(s, at, "a value where an array was wanted, as in the ones before");
+}
+
+static bool put_missing(struct scan *s, struct cutting *c, const char *at)
+{
+    struct json_doc *doc = s->doc;
+
+    if (!on_leaf(s, c, at)) return false;
+    if (!scan_room(s, (void **)&doc->floats, doc->floats_used, &doc->floats_cap, sizeof(float))) return false;
+    if (c->n.missing++ == 0) {
         c->n.first_missing = c->n.count;
         write_path(c, c->n.first_missing_path, sizeof c->n.first_missing_path);
     }
-    s->out->floats[s->floats_used++] = v;
+    doc->floats[doc->floats_used++] = NAN;
     c->n.count++;
     c->index[c->level]++;
+    return true;
+}
+
+static bool starts_number(const char *p, const char *end)
+{
+    return p < end && (*p == '-' || (unsigned)(*p - '0') < 10);
+}
+
+/* Numbers and the commas between them, from the number at s->p to behind the last of a row of them. */
+static bool put_numbers(struct scan *s, struct cutting *c)
+{
+    struct json_doc *doc = s->doc;
+    struct decimal d;
+    const char *p = s->p, *at;
+    size_t n = doc->floats_used;
+    float v;
+
+    if (!on_leaf(s, c, p)) return false;
+    for (;;) {
+        at = p;
+        p = number_read(at, s->end, &d, &v);
+        if (!p) return scan_number_failed(s, &d);
+        if (v - v != 0) return scan_fail(s, at, "a number too large for float32");
+        if (n == doc->floats_cap && !scan_room(s, (void **)&doc->floats, n, &doc->floats_cap, sizeof(float)))
+            return false;
+        doc->floats[n++] = v;
+        s->p = p;
+        scan_space(s);
+        if (s->p >= s->end || *s->p != ',') break;
+        at = s->p++;
+        scan_space(s);
+        if (!starts_number(s->p, s->end)) {
+            s->p = at;
+            break;
+        }
+        p = s->p;
+    }
+    c->n.count += n - doc->floats_used;
+    c->index[c->level] += n - doc->floats_used;
+    doc->floats_used = n;
     return true;
 }
 
@@ -77,9 +123,10 @@ static bool close_level(struct scan *s, struct cutting *c)
         write_path(c, c->uneven_path[level], sizeof c->uneven_path[level]);
     }
     if (level == 1) { /* kept only if the array turns out to be ragged */
-        if (!scan_room(s, (void **)&s->out->lengths, s->lengths_used + c->index[0], &s->lengths_cap, sizeof(size_t)))
-            return false;
-        s->out->lengths[s->lengths_used + c->index[0]] = n;
+        struct json_doc *doc = s->doc;
+        size_t at = doc->lengths_used + c->index[0];
+        if (!scan_room(s, (void **)&doc->lengths, at, &doc->lengths_cap, sizeof(size_t))) return false;
+        doc->lengths[at] = n;
         if (n > c->longest) c->longest = n;
     }
     if (level > 0) c->index[level - 1]++;
@@ -91,25 +138,14 @@ static bool close_level(struct scan *s, struct cutting *c)
 static enum cut element(struct scan *s, struct cutting *c, size_t depth)
 {
     const char *at = s->p;
-    struct decimal d;
-    float v;
 
     if (at >= s->end) return CUT_OTHER; /* the ordinary scan says what is wrong */
     if (*at == '[') return open_level(s, c, depth) ? CUT_DONE : CUT_FAILED;
-    if (*at == '-' || (*at >= '0' && *at <= '9')) {
-        s->p = number_scan(at, s->end, &d);
-        if (!s->p) return scan_number_failed(s, &d) ? CUT_DONE : CUT_FAILED;
-        v = number_float(&d);
-        if (isinf(v)) {
-            scan_fail(s, at, "a number too large for float32");
-            return CUT_FAILED;
-        }
-        return put_value(s, c, v, false, at) ? CUT_DONE : CUT_FAILED;
-    }
+    if (starts_number(at, s->end)) return put_numbers(s, c) ? CUT_DONE : CUT_FAILED;
     if (s->end - at >= 4 && memcmp(at, "null", 4) == 0) s->p = at + 4;
     else if (s->end - at >= 5 && memcmp(at, "\"NaN\"", 5) == 0) s->p = at + 5;
     else return CUT_OTHER;
-    return put_value(s, c, NAN, true, at) ? CUT_DONE : CUT_FAILED;
+    return put_missing(s, c, at) ? CUT_DONE : CUT_FAILED;
 }
 
 /* Reads from '[' to its ']'. */
@@ -156,31 +192,33 @@ static bool settle_shape(struct scan *s, struct cutting *c)
                              c->uneven_count[level], level + 1, c->uneven_path[level], n->dim[level]);
         }
     }
-    if (n->ragged) s->lengths_used += n->dim[0];
+    if (n->ragged) s->doc->lengths_used += n->dim[0];
     return true;
 }
 
 enum cut scan_cut(struct scan *s, size_t depth)
 {
     struct cutting c = {.level = -1, .leaf = -1};
+    struct json_doc *doc = s->doc;
+    struct json *v;
     const char *start = s->p;
-    size_t floats = s->floats_used;
-    char index[24];
+    size_t floats = doc->floats_used;
     enum cut cut = elements(s, &c, depth);
 
     if (cut == CUT_OTHER) {
         s->p = start;
-        s->floats_used = floats;
+        doc->floats_used = floats;
         return CUT_OTHER;
     }
     if (cut == CUT_FAILED || !settle_shape(s, &c)) return CUT_FAILED;
-    if (s->out->count >= ARRAYS_LIMIT) {
+    if (doc->numbers_count >= ARRAYS_LIMIT) {
         scan_fail(s, start, "too many numeric arrays: at most %d", ARRAYS_LIMIT);
         return CUT_FAILED;
     }
-    if (!scan_room(s, (void **)&s->out->numbers, s->out->count, &s->numbers_cap, sizeof *s->out->numbers))
+    if (!scan_room(s, (void **)&doc->numbers, doc->numbers_count, &doc->numbers_cap, sizeof *doc->numbers) ||
+        !(v = scan_value(s, JSON_NUMBERS)))
         return CUT_FAILED;
-    snprintf(index, sizeof index, "%016zu", s->out->count);
-    s->out->numbers[s->out->count++] = c.n;
-    return scan_replace(s, start, MARK_NUMBERS, index, strlen(index)) ? CUT_DONE : CUT_FAILED;
+    v->as.index = doc->numbers_count;
+    doc->numbers[doc->numbers_count++] = c.n;
+    return CUT_DONE;
 }

@@ -1,4 +1,4 @@
-/* json_scan.c -- strict JSON: grammar, depth, UTF-8, duplicate keys, ranges; hands numeric arrays to json_cut.c. */
+/* json_scan.c -- strict JSON into a document: grammar, depth, UTF-8, duplicate keys, ranges; json_cut.c: arrays. */
 #include "server/http/json_scan_private.h"
 
 #include <stdarg.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VALUES_LIMIT = 1000000, LONG_NUMBER = 15 };
+enum { VALUES_LIMIT = 1000000, FEW_KEYS = 12 };
 
 /* ---- what went wrong, and where ------------------------------------------------------------------------------ */
 bool scan_fail(struct scan *s, const char *at, const char *format, ...)
@@ -63,28 +63,15 @@ bool scan_room(struct scan *s, void **array, size_t n, size_t *cap, size_t size)
     return true;
 }
 
-/* ---- the text for cJSON: what lies between the replaced pieces is copied ------------------------------------- */
-static bool append(struct scan *s, const char *data, size_t bytes)
+struct json *scan_value(struct scan *s, enum json_type type)
 {
-    if (bytes > s->out_cap - s->out->bytes) {
-        size_t cap = (s->out->bytes + bytes) * 2 + 256;
-        char *p = realloc(s->out->text, cap);
-        if (!p) return scan_fail(s, s->p, "no memory for %zu bytes", cap);
-        s->out->text = p;
-        s->out_cap = cap;
-    }
-    if (bytes) memcpy(s->out->text + s->out->bytes, data, bytes);
-    s->out->bytes += bytes;
-    return true;
-}
+    struct json_doc *doc = s->doc;
+    struct json *v;
 
-bool scan_replace(struct scan *s, const char *from, unsigned char mark, const char *data, size_t bytes)
-{
-    char head[2] = {'"', (char)mark};
-
-    if (!append(s, s->copied, (size_t)(from - s->copied)) || !append(s, head, 2)) return false;
-    s->copied = s->p;
-    return append(s, data, bytes) && append(s, "\"", 1);
+    if (!scan_room(s, (void **)&doc->values, doc->count, &doc->values_cap, sizeof *doc->values)) return NULL;
+    v = &doc->values[doc->count++];
+    *v = (struct json){.type = type, .skip = 1};
+    return v;
 }
 
 /* ---- strings ------------------------------------------------------------------------------------------------- */
@@ -127,25 +114,34 @@ static int hex4(const char *p, const char *end)
     return v;
 }
 
-static bool key_byte(struct scan *s, unsigned c)
+/* One more byte of the string being decoded; there is room, for the text has as much as the body. */
+static void put_byte(struct scan *s, unsigned c)
 {
-    if (!scan_room(s, (void **)&s->key_bytes, s->key_used, &s->key_cap, 1)) return false;
-    s->key_bytes[s->key_used++] = (char)c;
-    return true;
+    s->doc->text[s->doc->text_used++] = (char)c;
 }
 
-static bool key_character(struct scan *s, unsigned c)
+static void put_character(struct scan *s, unsigned c)
 {
-    if (c < 0x80) return key_byte(s, c);
-    if (c < 0x800) return key_byte(s, 0xC0 | c >> 6) && key_byte(s, 0x80 | (c & 63));
-    if (c < 0x10000)
-        return key_byte(s, 0xE0 | c >> 12) && key_byte(s, 0x80 | (c >> 6 & 63)) && key_byte(s, 0x80 | (c & 63));
-    return key_byte(s, 0xF0 | c >> 18) && key_byte(s, 0x80 | (c >> 12 & 63)) && key_byte(s, 0x80 | (c >> 6 & 63)) &&
-           key_byte(s, 0x80 | (c & 63));
+    if (c < 0x80) {
+        put_byte(s, c);
+        return;
+    }
+    if (c < 0x800) {
+        put_byte(s, 0xC0 | c >> 6);
+    } else {
+        if (c < 0x10000) {
+            put_byte(s, 0xE0 | c >> 12);
+        } else {
+            put_byte(s, 0xF0 | c >> 18);
+            put_byte(s, 0x80 | (c >> 12 & 63));
+        }
+        put_byte(s, 0x80 | (c >> 6 & 63));
+    }
+    put_byte(s, 0x80 | (c & 63));
 }
 
-/* The escape at s->p (a backslash); its character to the key where one is wanted. */
-static bool escape(struct scan *s, bool key)
+/* The escape at s->p (a backslash). */
+static bool escape(struct scan *s)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     const char *at = s->p++, *which;
@@ -164,38 +160,63 @@ static bool escape(struct scan *s, bool key)
             c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
             s->p += 6;
         }
-        return !key || key_character(s, (unsigned)c);
+        put_character(s, (unsigned)c);
+        return true;
     }
     which = s->p < s->end && *s->p ? strchr(from, *s->p) : NULL;
     if (!which) return scan_expected(s, s->p, "one of \"\\/bfnrtu after a backslash");
     s->p++;
-    return !key || key_byte(s, (unsigned char)to[which - from]);
+    put_byte(s, (unsigned char)to[which - from]);
+    return true;
 }
 
-/* The string at s->p (a quote). A key is also decoded to the end of key_bytes. */
-static bool string(struct scan *s, bool key)
+/* Plain characters from s->p on are copied; where they end. */
+static const char *plain(struct scan *s)
 {
-    const char *start = s->p++;
+    const char *p = s->p;
+    char *out = s->doc->text + s->doc->text_used;
 
-    while (s->p < s->end) {
+    while (p < s->end && *p != '"' && *p != '\\' && (unsigned char)(*p - 0x20) < 0x60) *out++ = *p++;
+    s->doc->text_used += (size_t)(p - s->p);
+    return p;
+}
+
+/* The string at s->p (a quote), decoded to the end of the text; *from: where. */
+static bool string(struct scan *s, const char **from, size_t *bytes)
+{
+    struct json_doc *doc = s->doc;
+    const char *start = s->p++;
+    size_t begin = doc->text_used;
+
+    for (;;) {
+        s->p = plain(s);
+        if (s->p == s->end) return scan_fail(s, start, "a string that never ends");
         unsigned char c = (unsigned char)*s->p;
-        if (c == '"') {
-            s->p++;
-            return true;
-        }
+        if (c == '"') break;
         if (c == '\\') {
-            if (!escape(s, key)) return false;
+            if (!escape(s)) return false;
         } else if (c < 0x20) {
             return scan_fail(s, s->p, "control byte 0x%02x in a string; write it as \\u%04x", c, c);
         } else {
             size_t n = json_utf8(s->p, s->end);
             if (!n) return scan_fail(s, s->p, "byte 0x%02x does not begin a valid UTF-8 character", c);
-            for (size_t i = 0; key && i < n; i++)
-                if (!key_byte(s, (unsigned char)s->p[i])) return false;
+            memcpy(doc->text + doc->text_used, s->p, n);
+            doc->text_used += n;
             s->p += n;
         }
     }
-    return scan_fail(s, start, "a string that never ends");
+    s->p++;
+    *from = doc->text + begin;
+    *bytes = doc->text_used - begin;
+    put_byte(s, 0);
+    return true;
+}
+
+static bool string_value(struct scan *s)
+{
+    struct json *v = scan_value(s, JSON_STRING);
+
+    return v && string(s, &v->as.string, &v->bytes);
 }
 
 /* ---- numbers and words --------------------------------------------------------------------------------------- */
@@ -206,51 +227,82 @@ bool scan_number_failed(struct scan *s, const struct decimal *d)
     return scan_expected(s, d->end, "a digit");
 }
 
+/* As a double: exactly where one multiplication or division of exact doubles is (Clinger 1990), by strtod() else. */
+static double double_of(struct scan *s, const struct decimal *d)
+{
+    static const double powers[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                      1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    char *copy = s->doc->text + s->doc->text_used; /* terminated, which the body need not be */
+    size_t bytes = (size_t)(d->end - d->text);
+    double v = (double)d->digits;
+
+    if (!d->truncated && d->digits <= UINT64_C(1) << 53 && d->exponent >= -22 && d->exponent <= 22) {
+        v = d->exponent < 0 ? v / powers[-d->exponent] : v * powers[d->exponent];
+        return d->negative ? -v : v;
+    }
+    memcpy(copy, d->text, bytes);
+    copy[bytes] = 0;
+    return strtod(copy, NULL);
+}
+
 static bool number(struct scan *s)
 {
     struct decimal d;
-    const char *start = s->p, *end = number_scan(s->p, s->end, &d);
+    const char *start = s->p;
+    struct json *v = scan_value(s, JSON_NUMBER);
 
-    if (!end) return scan_number_failed(s, &d);
+    if (!v) return false;
+    s->p = number_scan(start, s->end, &d);
+    if (!s->p) return scan_number_failed(s, &d);
     if (number_overflows_double(&d)) return scan_fail(s, start, "a number too large for a double");
-    s->p = end;
-    if (end - start <= LONG_NUMBER) return true;
-    return scan_replace(s, start, MARK_NUMBER, start, (size_t)(end - start));
+    v->as.number = double_of(s, &d);
+    v->is_whole = d.whole && !d.truncated && d.exponent == 0 && d.digits <= (uint64_t)INT64_MAX + d.negative;
+    if (v->is_whole) v->whole = (int64_t)(d.negative ? -d.digits : d.digits);
+    return true;
 }
 
-static bool word(struct scan *s, const char *text)
+static bool word(struct scan *s, const char *text, enum json_type type)
 {
     size_t n = strlen(text);
+    struct json *v = scan_value(s, type);
 
+    if (!v) return false;
     if ((size_t)(s->end - s->p) < n || memcmp(s->p, text, n) != 0) return scan_expected(s, s->p, "a JSON value");
     s->p += n;
+    v->as.truth = *text == 't';
     return true;
 }
 
 /* ---- objects ------------------------------------------------------------------------------------------------- */
-static int compare_keys(const void *a, const void *b, void *bytes)
+static int compare_keys(const void *a, const void *b)
 {
-    const struct key *x = a, *y = b;
+    const struct json_key *x = a, *y = b;
     int order;
 
     if (x->bytes != y->bytes) return x->bytes < y->bytes ? -1 : 1;
-    order = memcmp((char *)bytes + x->at, (char *)bytes + y->at, x->bytes);
-    return order ? order : (x->text > y->text) - (x->text < y->text);
+    order = memcmp(x->name, y->name, x->bytes);
+    return order ? order : (x->at > y->at) - (x->at < y->at);
 }
 
-/* Keys [first, key_count) belong to one object: sorted, equal ones stand side by side. */
+static bool same_key(const struct json_key *x, const struct json_key *y)
+{
+    return x->bytes == y->bytes && memcmp(x->name, y->name, x->bytes) == 0;
+}
+
+/* Keys [first, key_count) belong to one object: a few are compared each with each, many are sorted, which puts equal
+ * ones side by side. */
 static bool unique_keys(struct scan *s, size_t first)
 {
-    size_t n = s->key_count - first;
-    struct key *k = s->keys + first;
+    size_t n = s->doc->key_count - first;
+    struct json_key *k = s->doc->keys + first, *twice = NULL;
 
-    if (n < 2) return true;
-    qsort_r(k, n, sizeof *k, compare_keys, s->key_bytes);
-    for (size_t i = 1; i < n; i++)
-        if (k[i].bytes == k[i - 1].bytes && !memcmp(s->key_bytes + k[i].at, s->key_bytes + k[i - 1].at, k[i].bytes))
-            return scan_fail(s, k[i].text, "the key \"%.*s\" appears twice in one object",
-                             (int)(k[i].bytes < 60 ? k[i].bytes : 60), s->key_bytes + k[i].at);
-    return true;
+    if (n > FEW_KEYS) qsort(k, n, sizeof *k, compare_keys);
+    for (size_t i = 1; i < n && !twice; i++)
+        for (size_t j = n > FEW_KEYS ? i - 1 : 0; j < i && !twice; j++)
+            if (same_key(&k[i], &k[j])) twice = &k[i];
+    if (!twice) return true;
+    return scan_fail(s, twice->at, "the key \"%.*s\" appears twice in one object",
+                     (int)(twice->bytes < 60 ? twice->bytes : 60), twice->name);
 }
 
 static bool numeric_key(const char *key, size_t bytes)
@@ -266,22 +318,23 @@ static bool value(struct scan *s, size_t depth, bool numeric);
 
 static bool member(struct scan *s, size_t depth, bool numeric)
 {
-    struct key *k;
+    struct json_doc *doc = s->doc;
+    struct json_key key = {.at = s->p};
+    size_t index = doc->count;
 
     if (s->p >= s->end || *s->p != '"') return scan_expected(s, s->p, "a key in quotes");
-    if (!scan_room(s, (void **)&s->keys, s->key_count, &s->keys_cap, sizeof *s->keys) ||
-        !scan_room(s, (void **)&s->key_bytes, s->key_used, &s->key_cap, 1))
+    if (!string(s, &key.name, &key.bytes) ||
+        !scan_room(s, (void **)&doc->keys, doc->key_count, &doc->keys_cap, sizeof *doc->keys))
         return false;
-    k = &s->keys[s->key_count++];
-    *k = (struct key){.text = s->p, .at = s->key_used};
-    if (!string(s, true)) return false;
-    k->bytes = s->key_used - k->at;
-    numeric = numeric || numeric_key(s->key_bytes + k->at, k->bytes);
+    doc->keys[doc->key_count++] = key;
+    numeric = numeric || numeric_key(key.name, key.bytes);
     scan_space(s);
     if (s->p >= s->end || *s->p != ':') return scan_expected(s, s->p, "':' after a key");
     s->p++;
     scan_space(s);
-    return value(s, depth, numeric);
+    if (!value(s, depth, numeric)) return false;
+    doc->values[index].key = key.name;
+    return true;
 }
 
 /* After an element: true at the closing bracket (taken), *more after a comma. */
@@ -296,44 +349,38 @@ static bool separator(struct scan *s, char close, bool *more)
     return true;
 }
 
-static bool object(struct scan *s, size_t depth, bool numeric)
+/* From the bracket at s->p to its partner. */
+static bool container(struct scan *s, size_t depth, bool numeric)
 {
-    size_t first = s->key_count, used = s->key_used;
-    bool more = true;
+    struct json_doc *doc = s->doc;
+    bool is_object = *s->p == '{', more = true;
+    char close = is_object ? '}' : ']';
+    size_t index = doc->count, first = doc->key_count, last = 0, n = 0;
 
+    if (!scan_value(s, is_object ? JSON_OBJECT : JSON_ARRAY)) return false;
     s->p++;
     scan_space(s);
-    if (s->p < s->end && *s->p == '}') {
+    if (s->p < s->end && *s->p == close) {
         s->p++;
         return true;
     }
-    while (more)
-        if (!member(s, depth, numeric) || !separator(s, '}', &more)) return false;
-    if (!unique_keys(s, first)) return false;
-    s->key_count = first;
-    s->key_used = used;
-    return true;
-}
-
-static bool array(struct scan *s, size_t depth)
-{
-    bool more = true;
-
-    s->p++;
-    scan_space(s);
-    if (s->p < s->end && *s->p == ']') {
-        s->p++;
-        return true;
+    for (; more; n++) {
+        last = doc->count;
+        if (is_object ? !member(s, depth, numeric) : !value(s, depth, false)) return false;
+        if (!separator(s, close, &more)) return false;
     }
-    while (more)
-        if (!value(s, depth, false) || !separator(s, ']', &more)) return false;
+    if (is_object && !unique_keys(s, first)) return false;
+    doc->key_count = first;
+    doc->values[last].last = true;
+    doc->values[index].bytes = n;
+    doc->values[index].skip = doc->count - index;
     return true;
 }
 
 /* numeric: arrays of numbers found here are cut out; it holds for the members of an object too, not within arrays. */
 static bool value(struct scan *s, size_t depth, bool numeric)
 {
-    if (++s->values > VALUES_LIMIT)
+    if (s->doc->count >= VALUES_LIMIT)
         return scan_fail(s, s->p, "too many values: at most %d outside numeric arrays", VALUES_LIMIT);
     if (s->p >= s->end) return scan_expected(s, s->p, "a JSON value");
     switch (*s->p) {
@@ -341,73 +388,38 @@ static bool value(struct scan *s, size_t depth, bool numeric)
     case '[':
         if (depth >= s->depth_limit)
             return scan_fail(s, s->p, "nested deeper than %zu levels", s->depth_limit);
-        if (*s->p == '{') return object(s, depth + 1, numeric);
-        if (numeric) {
+        if (*s->p == '[' && numeric) {
             enum cut cut = scan_cut(s, depth);
             if (cut != CUT_OTHER) return cut == CUT_DONE;
         }
-        return array(s, depth + 1);
-    case '"': return string(s, false);
-    case 't': return word(s, "true");
-    case 'f': return word(s, "false");
-    case 'n': return word(s, "null");
+        return container(s, depth + 1, numeric);
+    case '"': return string_value(s);
+    case 't': return word(s, "true", JSON_BOOL);
+    case 'f': return word(s, "false", JSON_BOOL);
+    case 'n': return word(s, "null", JSON_NULL);
     default:
         if (*s->p == '-' || (*s->p >= '0' && *s->p <= '9')) return number(s);
         return scan_expected(s, s->p, "a JSON value");
     }
 }
 
-/* Pointers into the packed buffers can be given only now that these no longer move. */
-static void settle_pointers(struct json_scan *out)
+bool scan_run(struct scan *s)
 {
-    size_t at = 0, length = 0;
+    struct json_doc *doc = s->doc;
+    size_t bytes = (size_t)(s->end - s->text);
 
-    for (size_t i = 0; i < out->count; i++) {
-        struct json_numbers *n = &out->numbers[i];
-        n->data = out->floats ? out->floats + at : NULL;
-        at += n->count;
-        if (n->ragged) {
-            n->lengths = out->lengths + length;
-            length += n->dim[0];
-        }
+    if (bytes >= 3 && memcmp(s->text, "\xEF\xBB\xBF", 3) == 0)
+        return scan_fail(s, s->text, "a byte order mark; JSON begins without one");
+    if (bytes >= doc->text_cap) { /* a string's quotes make room for its terminator; one more for a number's copy */
+        char *text = realloc(doc->text, bytes + 1);
+        if (!text) return scan_fail(s, s->text, "no memory for %zu bytes", bytes + 1);
+        doc->text = text;
+        doc->text_cap = bytes + 1;
     }
-}
-
-int json_scan(const char *text, size_t bytes, size_t depth_limit, struct json_scan *out, char *message,
-              size_t message_bytes)
-{
-    struct scan s = {.text = text, .p = text, .end = text + bytes, .copied = text, .depth_limit = depth_limit,
-                     .out = out, .message = message, .message_bytes = message_bytes};
-    bool ok;
-
-    *out = (struct json_scan){0};
-    if (bytes >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
-        ok = scan_fail(&s, text, "a byte order mark; JSON begins without one");
-    } else {
-        scan_space(&s);
-        if (s.p == s.end) ok = scan_fail(&s, s.p, "wanted a JSON value, found nothing");
-        else ok = value(&s, 0, false);
-    }
-    if (ok) {
-        scan_space(&s);
-        if (s.p < s.end) ok = scan_expected(&s, s.p, "nothing after the JSON value");
-    }
-    if (ok && out->text) ok = append(&s, s.copied, (size_t)(s.end - s.copied));
-    free(s.keys);
-    free(s.key_bytes);
-    if (!ok) {
-        json_scan_free(out);
-        return -1;
-    }
-    settle_pointers(out);
-    return 0;
-}
-
-void json_scan_free(struct json_scan *scan)
-{
-    free(scan->text);
-    free(scan->numbers);
-    free(scan->floats);
-    free(scan->lengths);
-    *scan = (struct json_scan){0};
+    scan_space(s);
+    if (s->p == s->end) return scan_fail(s, s->p, "wanted a JSON value, found nothing");
+    if (!value(s, 0, false)) return false;
+    doc->values[0].last = true;
+    scan_space(s);
+    return s->p == s->end || scan_expected(s, s->p, "nothing after the JSON value");
 }

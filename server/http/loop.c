@@ -59,10 +59,12 @@ void loop_run_calls(struct http_server *s)
 {
     struct http_call *call, *next;
 
+    if (!atomic_load_explicit(&s->calls_wait, memory_order_acquire)) return;
     pthread_mutex_lock(&s->calls_lock);
     call = s->calls;
     s->calls = NULL;
     s->calls_end = &s->calls;
+    atomic_store(&s->calls_wait, false);
     pthread_mutex_unlock(&s->calls_lock);
     for (; call; call = next) {
         next = call->next; /* the call is its owner's again once it runs */

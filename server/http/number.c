@@ -1,9 +1,10 @@
 /* number.c -- decimal text to float32, rounded once, and the shortest decimal text of a float32.
  *
- * Reading. A decimal d * 10^e is first taken to a double with at most three roundings, an error below 3 units of the
- * double's last place. A float32 keeps 29 bits less, so unless the double lies within a few units of the midpoint
- * between two floats, rounding it once more gives what rounding the decimal itself gives. The rest (one in 2^25
- * numbers, exact ties, subnormals) is decided by comparing the decimal with the midpoint in exact integer arithmetic.
+ * Reading. A decimal d * 10^e is first taken to a double with three roundings (of d, of the table's 10^e, of their
+ * product), an error below 3 units of the double's last place. A float32 keeps 29 bits less, so unless the double lies
+ * within a few units of the midpoint between two floats, rounding it once more gives what rounding the decimal itself
+ * gives. The rest (one in 2^25 numbers, exact ties, subnormals) is decided by comparing the decimal with the midpoint
+ * in exact integer arithmetic. Numbers as most clients write them take eight digits at a time (number_read).
  *
  * Writing. Schubfach (Raffaello Giulietti, "The Schubfach way to render doubles", 2020) for binary32: with v = c * 2^q
  * and its rounding interval R, take 10^k just below the width of R; then R holds one or two multiples of 10^k and at
@@ -206,8 +207,15 @@ static uint32_t settle(const struct decimal *d, uint32_t bits)
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------- */
-static const double powers[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                  1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}; /* all exact */
+enum { POWER_LEAST = -64, POWER_MOST = 39 };
+static const double powers[POWER_MOST - POWER_LEAST + 1] = { /* each the nearest double */
+    1e-64, 1e-63, 1e-62, 1e-61, 1e-60, 1e-59, 1e-58, 1e-57, 1e-56, 1e-55, 1e-54, 1e-53, 1e-52, 1e-51, 1e-50, 1e-49,
+    1e-48, 1e-47, 1e-46, 1e-45, 1e-44, 1e-43, 1e-42, 1e-41, 1e-40, 1e-39, 1e-38, 1e-37, 1e-36, 1e-35, 1e-34, 1e-33,
+    1e-32, 1e-31, 1e-30, 1e-29, 1e-28, 1e-27, 1e-26, 1e-25, 1e-24, 1e-23, 1e-22, 1e-21, 1e-20, 1e-19, 1e-18, 1e-17,
+    1e-16, 1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1,
+    1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21,
+    1e22, 1e23, 1e24, 1e25, 1e26, 1e27, 1e28, 1e29, 1e30, 1e31, 1e32, 1e33, 1e34, 1e35, 1e36, 1e37, 1e38, 1e39,
+};
 
 static float float_of(uint32_t bits, bool negative)
 {
@@ -218,40 +226,141 @@ static float float_of(uint32_t bits, bool negative)
     return f;
 }
 
+/* A double with an error below 3 units of its last place, or exact, rounds to the same float as what it stands for. */
+static bool rounds_safely(double v, bool exact)
+{
+    uint64_t wide;
+    int64_t from_midpoint;
+
+    if (!(v >= 0x1p-126 && v <= 0x1.fffffep127)) return false;
+    memcpy(&wide, &v, sizeof wide);
+    from_midpoint = (int64_t)(wide & 0x1fffffff) - 0x10000000;
+    return from_midpoint > 8 || from_midpoint < -8 || exact;
+}
+
 float number_float(const struct decimal *d)
 {
-    int64_t top = d->exponent + d->count, e = d->exponent; /* 10^(top - 1) <= value < 10^top */
-    double v = (double)d->digits;
-    uint64_t wide;
+    int64_t top = d->exponent + d->count; /* 10^(top - 1) <= value < 10^top */
+    double v;
     uint32_t bits;
     float f;
 
     if (d->count == 0 || top < -45) return float_of(0, d->negative);
     if (top > 39) return float_of(0x7f800000, d->negative);
-    for (; e < -22; e += 22) v /= powers[22];
-    if (e < 0) v /= powers[-e];
-    for (; e > 22; e -= 22) v *= powers[22];
-    if (e > 0) v *= powers[e];
-    memcpy(&wide, &v, sizeof wide);
-    if (v >= 0x1p-126 && v <= 0x1.fffffep127) {
-        int64_t from_midpoint = (int64_t)(wide & 0x1fffffff) - 0x10000000;
-        bool exact = e == d->exponent && d->exponent == 0 && !d->truncated && d->digits < UINT64_C(1) << 53;
-        if (from_midpoint > 8 || from_midpoint < -8 || exact) {
-            f = (float)v;
-            return d->negative ? -f : f;
-        }
-    }
+    v = (double)d->digits * powers[d->exponent - POWER_LEAST]; /* -45 - 19 <= exponent <= 39 - 1 */
     f = v > 0x1.fffffep127 ? 0x1.fffffep127f : (float)v;
+    if (rounds_safely(v, d->exponent == 0 && !d->truncated && d->digits < UINT64_C(1) << 53))
+        return d->negative ? -f : f;
     memcpy(&bits, &f, sizeof bits);
     return float_of(settle(d, bits), d->negative);
+}
+
+static uint64_t load(const char *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, sizeof word); /* little-endian, as every machine this builds for */
+    return word ^ UINT64_C(0x3030303030303030); /* digits are 0 to 9 then, anything else more */
+}
+
+/* How many bytes of a loaded word are digits, from the lowest on. A byte is none where it or it + 0x76 has the highest
+ * bit; a carry out of such a byte reaches only those behind it. */
+static int count_digits(uint64_t word)
+{
+    uint64_t others = ((word + UINT64_C(0x7676767676767676)) | word) & UINT64_C(0x8080808080808080);
+
+    return others ? __builtin_ctzll(others) / 8 : 8;
+}
+
+/* The value of its n first digits, the lowest byte being the first: zeros are put in front, then pairs, fours and all
+ * eight are joined. */
+static uint64_t join_digits(uint64_t word, int n)
+{
+    word = word << 4 * (8 - n) << 4 * (8 - n);
+    word = (word * 10 + (word >> 8)) & UINT64_C(0x00ff00ff00ff00ff);
+    word = (word * 100 + (word >> 16)) & UINT64_C(0x0000ffff0000ffff);
+    return (word * 10000 + (word >> 32)) & UINT64_C(0xffffffff);
+}
+
+/* [-]d{1,7}[.d+][e[+-]d{1,2}] with at most 19 digits, of a text with 40 bytes to read (it looks at 1 + 7 + 1 + 24; an
+ * exponent begins within 1 + 19 + 1 and is looked at with eight more).
+ * How many digits there are behind the point is decided without a branch, since it could not be foreseen. */
+static const char *read_plain(const char *p, float *out)
+{
+    static const uint64_t tens_of[9] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
+    bool negative = *p == '-';
+    uint64_t digits, word, second;
+    int whole, behind = 0, exponent, n, m;
+    double v;
+
+    p += negative;
+    if ((unsigned)(*p - '0') < 10 && p[1] == '.') { /* foreseen: what follows need not wait for it */
+        whole = 1;
+        digits = (uint64_t)(*p++ - '0');
+    } else {
+        word = load(p);
+        whole = count_digits(word);
+        if (whole == 0 || whole == 8 || (whole > 1 && *p == '0')) return NULL;
+        digits = join_digits(word, whole);
+        p += whole;
+    }
+    if (*p == '.') {
+        word = load(++p);
+        second = load(p + 8);
+        n = count_digits(word);
+        m = n == 8 ? count_digits(second) : 0;
+        behind = n + m;
+        if (n == 0) return NULL;
+        digits = (digits * tens_of[n] + join_digits(word, n)) * tens_of[m] + join_digits(second, m);
+        if (behind == 16) {
+            word = load(p + 16);
+            n = count_digits(word);
+            behind += n;
+            digits = digits * tens_of[n] + join_digits(word, n);
+        }
+        if (whole + behind > 19) return NULL;
+        p += behind;
+    }
+    exponent = -behind;
+    if ((*p | 0x20) == 'e') {
+        bool minus = *++p == '-';
+        p += minus || *p == '+';
+        n = count_digits(load(p));
+        if (n == 0 || n > 2) return NULL;
+        m = (int)join_digits(load(p), n);
+        exponent += minus ? -m : m;
+        if (exponent < POWER_LEAST || exponent > POWER_MOST) return NULL;
+        p += n;
+    }
+    v = (double)digits * powers[exponent - POWER_LEAST];
+    if (!rounds_safely(v, exponent == 0 && digits < UINT64_C(1) << 53) && digits != 0) return NULL;
+    *out = negative ? -(float)v : (float)v;
+    return p;
+}
+
+const char *number_read(const char *text, const char *end, struct decimal *d, float *out)
+{
+    char padded[48] = {0};
+    const char *p;
+
+    if (end - text < 40) { /* digits are taken eight bytes at a time, but never beyond the text */
+        memcpy(padded, text, (size_t)(end - text));
+        p = read_plain(padded, out);
+        if (p) return text + (p - padded);
+    } else {
+        p = read_plain(text, out);
+        if (p) return p;
+    }
+    p = number_scan(text, end, d);
+    if (p) *out = number_float(d);
+    return p;
 }
 
 bool json_read_float(const char *text, size_t bytes, float *out)
 {
     struct decimal d;
 
-    if (number_scan(text, text + bytes, &d) != text + bytes) return false;
-    *out = number_float(&d);
+    if (number_read(text, text + bytes, &d, out) != text + bytes) return false;
     return *out - *out == 0; /* finite */
 }
 
@@ -320,36 +429,54 @@ static uint32_t shortest(uint32_t c, int q, bool low_neighbour_closer, int *k)
     return s + (value > middle || (value == middle && s % 2));
 }
 
-/* digits * 10^k as JSON: plain between 1e-5 and 1e16, else with an exponent. */
+/* The digits of v < 10^9 at text; how many. */
+static int put_digits(char text[16], uint32_t v)
+{
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+                                "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+                                "8081828384858687888990919293949596979899";
+    static const uint32_t tens_of[10] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
+    int n = (32 - __builtin_clz(v)) * 1233 >> 12, at; /* floor(bits * log10(2)): digits but perhaps one */
+
+    n += v >= tens_of[n];
+    for (at = n; at > 1; at -= 2, v /= 100) memcpy(text + at - 2, pairs + 2 * (v % 100), 2);
+    if (at == 1) text[0] = (char)('0' + v);
+    return n;
+}
+
+/* digits * 10^k as JSON: plain between 1e-5 and 1e16, else with an exponent. Writes up to 25 bytes, of which so many as
+ * it returns are the number's: copies of fixed length are one instruction. */
 static size_t layout(char *out, uint32_t digits, int k)
 {
-    char text[10];
-    int n = 0;
-    size_t at = 0;
+    char text[16];
+    size_t at;
 
     while (digits % 10 == 0) digits /= 10, k++;
-    for (uint32_t rest = digits; rest; rest /= 10) text[n++] = (char)('0' + rest % 10); /* last digit first */
-    int point = n + k; /* digits before the point */
-    if (point > 16 || point < -4) {
-        out[at++] = text[n - 1];
-        if (n > 1) out[at++] = '.';
-        for (int i = n - 2; i >= 0; i--) out[at++] = text[i];
-        int exponent = point - 1;
-        out[at++] = 'e';
-        if (exponent < 0) out[at++] = '-', exponent = -exponent;
-        if (exponent >= 10) out[at++] = (char)('0' + exponent / 10);
-        out[at++] = (char)('0' + exponent % 10);
-        return at;
+    int n = put_digits(text, digits), point = n + k; /* digits before the point */
+    if (point <= 0 && point >= -4) {
+        memcpy(out, "0.0000", 6);
+        memcpy(out + 2 - point, text, sizeof text);
+        return (size_t)(2 - point + n);
     }
-    if (point <= 0) {
-        out[at++] = '0', out[at++] = '.';
-        for (int i = point; i < 0; i++) out[at++] = '0';
+    if (point > 0 && point <= 16) {
+        memcpy(out, text, sizeof text);
+        if (k >= 0) {
+            memset(out + n, '0', 16);
+            return (size_t)point;
+        }
+        out[point] = '.';
+        memcpy(out + point + 1, text + point, 8);
+        return (size_t)n + 1;
     }
-    for (int i = n - 1; i >= 0; i--) {
-        out[at++] = text[i];
-        if (i == -k && k < 0 && point > 0) out[at++] = '.';
-    }
-    for (int i = 0; i < k; i++) out[at++] = '0';
+    out[0] = text[0];
+    out[1] = '.';
+    memcpy(out + 2, text + 1, 8);
+    at = n > 1 ? (size_t)n + 1 : 1;
+    int exponent = point - 1;
+    out[at++] = 'e';
+    if (exponent < 0) out[at++] = '-', exponent = -exponent;
+    if (exponent >= 10) out[at++] = (char)('0' + exponent / 10);
+    out[at++] = (char)('0' + exponent % 10);
     return at;
 }
 

@@ -25,6 +25,9 @@ const char *number_scan(const char *text, const char *end, struct decimal *d);
 /* The float32 nearest to the decimal, ties to even: rounded once. Infinite beyond the range. */
 float number_float(const struct decimal *d);
 
+/* Both in one, faster for numbers without exponent; d is filled only where it returns NULL or took the long way. */
+const char *number_read(const char *text, const char *end, struct decimal *d, float *out);
+
 /* Would it be infinite as a double? */
 bool number_overflows_double(const struct decimal *d);
 

@@ -3,9 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
-enum { SWALLOW_MOST = 8 << 20, FIRST_BODY = 64 << 10 };
+enum { SWALLOW_MOST = 8 << 20, FIRST_BODY = 16 << 10 };
 
 static struct connection *connection_of(struct MHD_Connection *mhd)
 {
@@ -48,18 +49,8 @@ void request_free(struct http_request *r)
         s->in_flight--;
         show_in_flight(s);
     }
-    for (struct header *h = r->headers, *next; h; h = next) {
-        next = h->next;
-        free(h->name);
-        free(h->value);
-        free(h);
-    }
-    for (size_t i = 0; i < PARAMS_MOST; i++) free(r->params[i]);
     if (r->response) MHD_destroy_response(r->response);
-    url_free(r);
-    free(r->body);
-    free(r->out);
-    free(r);
+    recycle_give(r);
 }
 
 void request_let_go(struct http_request *r)
@@ -100,15 +91,14 @@ void request_resume(struct http_request *r)
 void *request_target(void *server, const char *uri, struct MHD_Connection *mhd)
 {
     struct connection *c = connection_of(mhd);
-    struct http_request *r = c ? calloc(1, sizeof *r) : NULL;
+    struct http_request *r = c ? recycle_take(server) : NULL;
 
     if (!r) return NULL;
     c->at_end = false;
-    r->server = server;
     r->connection = c;
-    r->target = strdup(uri);
+    r->target = recycle_text(r, uri);
     if (!r->target) {
-        free(r);
+        recycle_give(r);
         return NULL;
     }
     return c->request = r;
@@ -153,7 +143,7 @@ static void refuse_body(struct http_request *r, int status, const char *code, co
     free(r->body);
     r->body = NULL;
     r->swallowed = r->body_bytes;
-    r->body_bytes = r->body_cap = 0;
+    r->body_bytes = r->body_cap = r->body_counted = 0;
     give_memory_back(r);
 }
 
@@ -165,13 +155,14 @@ static bool take_body(struct http_request *r, const char *data, size_t bytes)
     if (!r->swallow && bytes > r->server->body_limit - r->body_bytes) /* chunked: the size was not known before */
         refuse_body(r, 413, "body_too_large", "the body is larger than this server accepts");
     while (cap < wanted) cap *= 2;
-    if (!r->swallow && wanted > r->body_cap && !request_take_memory(r, cap - r->body_cap))
+    if (!r->swallow && !request_take_memory(r, cap - r->body_counted))
         refuse_body(r, 503, "overloaded",
                     "the bodies and answers of all requests together are as large as they may be");
     if (r->swallow) {
         r->swallowed += bytes;
         return r->swallowed <= r->server->body_limit + SWALLOW_MOST;
     }
+    r->body_counted = cap;
     if (wanted > r->body_cap) {
         p = realloc(r->body, cap);
         if (!p) return false;
@@ -292,13 +283,31 @@ const char *http_path(const struct http_request *r)
 
 const char *http_header(const struct http_request *r, const char *name)
 {
-    return r->connection ? MHD_lookup_connection_value(r->connection->mhd, MHD_HEADER_KIND, name) : NULL;
+    if (!r->connection) return NULL;
+    for (size_t i = 0; i < r->given_count; i++)
+        if ((r->given[i].name[0] | 0x20) == (name[0] | 0x20) && strcasecmp(r->given[i].name, name) == 0)
+            return r->given[i].value;
+    return r->given_more ? MHD_lookup_connection_value(r->connection->mhd, MHD_HEADER_KIND, name) : NULL;
 }
 
 const char *http_body(const struct http_request *r, size_t *bytes)
 {
     if (bytes) *bytes = r->body_bytes;
-    return r->body ? r->body : "";
+    return r->body_bytes ? r->body : "";
+}
+
+size_t http_take_body(struct http_request *r, char **memory, size_t *cap)
+{
+    char *body = r->body;
+    size_t body_cap = r->body_cap, bytes = r->body_bytes;
+
+    r->body = *memory;
+    r->body_cap = *cap;
+    *memory = body;
+    *cap = body_cap;
+    r->swallowed += bytes; /* they still came in */
+    r->body_bytes = 0;
+    return bytes;
 }
 
 const char *http_request_id(const struct http_request *r)
@@ -310,10 +319,7 @@ void http_set_route(struct http_request *r, const char *route, const char *const
 {
     r->route = route;
     r->param_count = count < PARAMS_MOST ? count : PARAMS_MOST;
-    for (size_t i = 0; i < r->param_count; i++) {
-        free(r->params[i]);
-        r->params[i] = strdup(params[i]);
-    }
+    for (size_t i = 0; i < r->param_count; i++) r->params[i] = recycle_text(r, params[i]);
 }
 
 const char *http_param(const struct http_request *r, size_t i)

@@ -3,7 +3,6 @@
  * The target is decoded from the bytes as sent: MHD's own decoding would end a path at %00 and leaves ".." in it. */
 #include "server/http/http_private.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -40,6 +39,7 @@ static const char *decode(char *out, const char *from, size_t bytes, bool form)
 
 static bool has_dot_segment(const char *path)
 {
+    if (!strstr(path, "/.")) return false;
     for (const char *p = path; *p; p++) {
         if (*p != '/') continue;
         size_t dots = strspn(p + 1, ".");
@@ -57,12 +57,9 @@ static const char *parse_query(struct http_request *r, const char *p)
 
     if (!*p) return NULL;
     for (const char *q = p; *q && n < QUERY_MOST; q++) n += *q == '&';
-    r->query = calloc(n, sizeof *r->query);
-    text = malloc(strlen(p) + n + 2); /* each '=' or '&' makes room for one terminator, n more for bare names */
-    if (!r->query || !text) {
-        free(text);
-        return "more than the memory left";
-    }
+    r->query = recycle_room(r, n * sizeof *r->query);
+    text = recycle_room(r, strlen(p) + n + 2); /* each '=' or '&' makes room for a terminator, n more for bare names */
+    if (!r->query || !text) return "more than the memory left";
     while (!wrong && r->query_count < n) {
         size_t bytes = strcspn(p, "&"), name = strcspn(p, "=&");
         struct pair *pair = &r->query[r->query_count++];
@@ -89,8 +86,8 @@ void url_parse(struct http_request *r)
         r->authority_bytes = strcspn(r->authority, "/?");
         path = r->authority + r->authority_bytes;
     }
-    end = path + strcspn(path, "?");
-    r->path = malloc((size_t)(end - path) + 2);
+    end = strchrnul(path, '?');
+    r->path = recycle_room(r, (size_t)(end - path) + 2);
     if (!r->path) {
         r->target_error = "more than the memory left";
         return;
@@ -109,12 +106,4 @@ const char *http_query(const struct http_request *r, const char *name)
     for (size_t i = 0; i < r->query_count; i++)
         if (strcmp(r->query[i].name, name) == 0) return r->query[i].value;
     return NULL;
-}
-
-void url_free(struct http_request *r)
-{
-    if (r->query_count) free(r->query[0].name);
-    free(r->query);
-    free(r->path);
-    free(r->target);
 }

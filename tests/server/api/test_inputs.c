@@ -59,7 +59,7 @@ static void json_shapes(void **unused)
     (void)unused;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct inputs_want want = cases[i].windows ? windows(&raw) : inputs_want_steps(&raw, "inputs", 10);
-        struct inputs in;
+        struct inputs in = {0};
         rnnd_error err = {0};
         if (from_json(&want, cases[i].text, &in, &err) != cases[i].code || !strstr(err.message, cases[i].words))
             fail_msg("%s: %d '%s', wanted %d '%s'", cases[i].text, err.code, err.message, cases[i].code,
@@ -138,7 +138,7 @@ static void steps_in_their_own_shape(void **unused)
 static void missing_values_are_for_series(void **unused)
 {
     struct inputs_want want = inputs_want_steps(&series, "inputs", 10);
-    struct inputs in;
+    struct inputs in = {0};
     rnnd_error err;
     (void)unused;
     assert_int_equal(from_json(&want, "[[1,null],[\"NaN\",4]]", &in, &err), RNND_OK);
@@ -180,7 +180,7 @@ static void npy_types(void **unused)
         {"|i1", i1, sizeof i1}};
     struct inputs_want want = windows(&raw);
     unsigned char file[400];
-    struct inputs in;
+    struct inputs in = {0};
     rnnd_error err = {0};
     (void)unused;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
@@ -220,7 +220,7 @@ static void damaged_files(void **unused)
         bool npy = round % 2;
         size_t n = npy ? file_bytes : sizeof csv - 1, keep = below(4) ? n : below(n + 1);
         unsigned char *copy = malloc(keep ? keep : 1);
-        struct inputs in;
+        struct inputs in = {0};
         rnnd_error err;
         memcpy(copy, npy ? (const void *)file : csv, keep);
         for (size_t k = below(4); keep && k > 0; k--)

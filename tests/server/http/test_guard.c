@@ -127,6 +127,24 @@ static void refused_and_passed(void **unused)
     stop(http);
 }
 
+/* Cookies, tokens and long targets fit; what does not is refused as such. */
+static void heads_of_fifteen_thousand_bytes(void **unused)
+{
+    (void)unused;
+    struct http_server *http = start();
+    char text[20100];
+
+    for (size_t n = 15000; n <= 20000; n += 5000) {
+        int fd = socket_dial(http_port(http));
+        snprintf(text, sizeof text, "GET / HTTP/1.1\r\n" HOST "X-Long: %0*d\r\n\r\n", (int)n, 0);
+        socket_say(fd, text);
+        const char *status = n == 15000 ? "HTTP/1.1 200" : "HTTP/1.1 431";
+        assert_memory_equal(socket_hear(fd, "\r\n\r\n"), status, strlen(status));
+        close(fd);
+    }
+    stop(http);
+}
+
 static void too_large_is_answered_though_the_client_keeps_sending(void **unused)
 {
     (void)unused;
@@ -195,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refused_and_passed),
+        cmocka_unit_test(heads_of_fifteen_thousand_bytes),
         cmocka_unit_test(too_large_is_answered_though_the_client_keeps_sending),
         cmocka_unit_test(an_allowed_origin_may_ask_first),
         cmocka_unit_test(the_bound_address_is_a_host),
