@@ -264,7 +264,7 @@ static bool start(void)
     }
     if (!open_models()) return false;
     app->sessions = sessions_start(&sessions, app->registry, &err);
-    if (app->sessions) batch_start(c->queue_limit, wake_loop, NULL, &app->batch, &err);
+    if (app->sessions) batch_start(c->queue_limit, 0, wake_loop, NULL, &app->batch, &err);
     if (!app->batch) {
         log_say("rnnd: %s", err.message);
         return false;

@@ -13,6 +13,7 @@
  * it; the compute thread gives a lane back under the lock, after seeing that nothing is due. */
 #include "server/engine/batch_private.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,12 +21,11 @@
 
 #include "server/engine/fail.h"
 
-/* Ready work that takes longer than this leaves the loop thread. A blocked hand-over and back costs about as much, so
- * below it the loop does the work in the time it would wait. */
-#define LOOP_BUDGET_S 50e-6
-#define WORKERS 1
-/* The first guess of a model's speed, before it was measured: float operations a second at one row. */
-#define GUESSED_FLOPS 2e10
+/* What a tick may take on the loop thread. A blocked hand-over and back costs about 50 us; meanwhile the loop parses
+ * and answers others, where there are as many as CROWD. Measured on two cores, one of them half taken by clients. */
+#define CROWD 5
+#define LOOP_CROWD_S 30e-6
+#define LOOP_ALONE_S 150e-6 /* also where the compute thread is busy with another model */
 
 double batch_seconds(void)
 {
@@ -78,23 +78,15 @@ static void *compute(void *context)
                 lane->handed = false;
                 continue;
             }
-            any = true;
+            any = b->computing = true;
             tick(b, lane);
+            b->computing = false;
             wake_loop(b);
         }
         if (!any && !b->stopping) pthread_cond_wait(&b->handed, &b->lock);
     }
     pthread_mutex_unlock(&b->lock);
     return NULL;
-}
-
-/* A worker's own workspace of the lane, or NULL with a sentence. */
-static rnnd_workspace *workspace_of(struct lane *lane, size_t worker, rnnd_error *err)
-{
-    rnnd_workspace **ws = &lane->work_ws[worker];
-    if (!*ws && rnnd_workspace_open(lane->model->handle, LANE_ROWS, ws, err) == RNND_OK)
-        rnnd_workspace_limit(*ws, RUN_MEMORY_LIMIT);
-    return *ws;
 }
 
 static void *work(void *context)
@@ -112,7 +104,7 @@ static void *work(void *context)
             continue;
         }
         pthread_mutex_unlock(&b->lock);
-        rnnd_workspace *ws = workspace_of(j->lane, w->number, &j->error);
+        rnnd_workspace *ws = lane_work_workspace(j->lane, w->number, &j->error);
         bool ended = tick_work(j, ws);
         pthread_mutex_lock(&b->lock);
         tick_publish_work(b, j, ended);
@@ -155,99 +147,72 @@ void batch_events(struct batch *b)
     deliver(b);
 }
 
-/* Under the lock: how long the lane's next tick will take. */
-static double tick_seconds(const struct lane *lane)
+/* Under the lock: does the lane's next tick, which the loop could do now, go to the compute thread? */
+static bool goes_over(const struct batch *b, const struct lane *lane, double ticked)
 {
     size_t rows = lane->loaded + lane->ready_count + lane->incoming_count;
-    return lane->row_seconds * (double)(rows < LANE_ROWS ? rows : LANE_ROWS);
+    double most = b->computing || b->crowd < CROWD ? LOOP_ALONE_S : LOOP_CROWD_S;
+    return ticked + lane->row_seconds * (double)(rows < LANE_ROWS ? rows : LANE_ROWS) > most;
 }
 
-/* Ticks what is small while the budget lasts; hands the rest over. */
+/* Under the lock. */
+static void hand_over(struct batch *b, struct lane *lane)
+{
+    lane->handed = true;
+    pthread_cond_signal(&b->handed);
+}
+
+/* Ticks what is small, hands the rest over. */
 void batch_after_poll(struct batch *b)
 {
-    double left = LOOP_BUDGET_S;
-    bool ticked;
+    double ticked = 0;
+    bool any;
 
     pthread_mutex_lock(&b->lock);
     if (b->idle_workers && b->works.first && !held(b)) pthread_cond_broadcast(&b->work_due);
     do {
-        ticked = false;
+        any = false;
         for (struct lane *lane = b->lanes; lane; lane = lane->next) {
             if (lane->handed || !tick_due(lane) || held(b)) continue;
-            if (tick_seconds(lane) > left) {
-                lane->handed = true;
-                pthread_cond_signal(&b->handed);
+            if (goes_over(b, lane, ticked)) {
+                hand_over(b, lane);
                 continue;
             }
             double begin = batch_seconds();
             tick(b, lane);
-            left -= batch_seconds() - begin;
-            ticked = true;
+            ticked += batch_seconds() - begin;
+            any = true;
             if (!b->events) continue;
             pthread_mutex_unlock(&b->lock);
             deliver(b);
             pthread_mutex_lock(&b->lock);
         }
-    } while (ticked);
+    } while (any);
     pthread_mutex_unlock(&b->lock);
-}
-
-static void close_lane(struct lane *lane)
-{
-    if (lane->ws) rnnd_workspace_close(lane->ws);
-    for (size_t i = 0; i < WORKERS_MOST; i++)
-        if (lane->work_ws[i]) rnnd_workspace_close(lane->work_ws[i]);
-    free(lane->inputs);
-    free(lane->outputs);
-    free(lane);
-}
-
-static struct lane *open_lane(struct model *model, rnnd_error *err)
-{
-    const rnnd_info *info = model->info;
-    size_t inputs = info->input_width ? info->input_width : 1, outputs = info->output_width ? info->output_width : 1;
-    struct lane *lane = calloc(1, sizeof *lane);
-
-    if (!lane) {
-        engine_fail_memory(err, sizeof *lane);
-        return NULL;
-    }
-    lane->model = model;
-    lane->input_width = inputs;
-    lane->output_width = outputs;
-    lane->row_seconds = 1e-6 + 2.0 * (double)info->parameters / GUESSED_FLOPS;
-    lane->inputs = calloc(inputs, LANE_ROWS * sizeof(float));
-    lane->outputs = calloc(outputs, LANE_ROWS * sizeof(float));
-    if (!lane->inputs || !lane->outputs) engine_fail_memory(err, LANE_ROWS * (inputs + outputs) * sizeof(float));
-    else if (rnnd_workspace_open(model->handle, LANE_ROWS, &lane->ws, err) == RNND_OK) {
-        rnnd_workspace_limit(lane->ws, RUN_MEMORY_LIMIT);
-        return lane;
-    }
-    close_lane(lane);
-    return NULL;
 }
 
 /* The loop thread alone changes b->lanes, so it may read it without the lock. */
-static struct lane *lane_of(struct batch *b, struct model *model, rnnd_error *err)
+static struct lane *find_lane(const struct batch *b, const struct model *model)
 {
     struct lane *lane = b->lanes;
     while (lane && lane->model != model) lane = lane->next;
-    if (lane) return lane;
-    lane = open_lane(model, err);
-    if (!lane) return NULL;
-    pthread_mutex_lock(&b->lock);
-    lane->next = b->lanes;
-    b->lanes = lane;
-    pthread_mutex_unlock(&b->lock);
     return lane;
 }
 
 rnnd_code batch_prepare(struct batch *b, struct model *model, rnnd_error *err)
 {
     rnnd_error why = {.code = RNND_INTERNAL};
-    if (lane_of(b, model, &why)) return RNND_OK;
-    if (err) *err = why;
-    return why.code;
+    if (find_lane(b, model)) return RNND_OK;
+    struct lane *lane = lane_open(model, &why);
+    if (!lane) {
+        if (err) *err = why;
+        return why.code;
+    }
+    pthread_mutex_lock(&b->lock);
+    lane->next = b->lanes;
+    b->lanes = lane;
+    pthread_mutex_unlock(&b->lock);
+    return RNND_OK;
 }
 
 rnnd_code batch_submit(struct batch *b, struct job *j, rnnd_error *err)
@@ -257,7 +222,7 @@ rnnd_code batch_submit(struct batch *b, struct job *j, rnnd_error *err)
                            b->inside, b->limit);
     rnnd_code code = batch_prepare(b, j->model, err);
     if (code != RNND_OK) return code;
-    j->lane = lane_of(b, j->model, err);
+    j->lane = find_lane(b, j->model);
     j->code = RNND_OK;
     j->error = (rnnd_error){0};
     j->steps_done = 0;
@@ -269,13 +234,16 @@ rnnd_code batch_submit(struct batch *b, struct job *j, rnnd_error *err)
     j->started = 0;
     b->inside++;
     pthread_mutex_lock(&b->lock);
+    b->live++;
+    b->crowd -= b->crowd / 128;
+    if (b->crowd < (double)b->live) b->crowd = (double)b->live;
     if (j->type->input) {
         jobs_append(&j->lane->incoming, j);
         j->lane->incoming_count++;
+        if (!j->lane->handed && goes_over(b, j->lane, 0) && !held(b)) hand_over(b, j->lane);
     } else {
         jobs_append(&b->works, j);
     }
-    b->live++;
     pthread_mutex_unlock(&b->lock);
     return RNND_OK;
 }
@@ -324,7 +292,7 @@ static void free_batch(struct batch *b)
     while (b->lanes) {
         struct lane *lane = b->lanes;
         b->lanes = lane->next;
-        close_lane(lane);
+        lane_close(lane);
     }
     pthread_cond_destroy(&b->handed);
     pthread_cond_destroy(&b->work_due);
@@ -343,14 +311,22 @@ static void stop_threads(struct batch *b)
     for (size_t i = 0; i < b->worker_count; i++) pthread_join(b->workers[i].thread, NULL);
 }
 
+static size_t workers_wanted(size_t asked)
+{
+    cpu_set_t set;
+    int processors = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+    size_t count = asked ? asked : processors > 1 ? (size_t)processors - 1 : 1;
+    return count < WORKERS_MOST ? count : WORKERS_MOST;
+}
+
 /* An error number if not all can be had; then none is left. */
-static int start_threads(struct batch *b)
+static int start_threads(struct batch *b, size_t workers)
 {
     int failed = pthread_create(&b->compute, NULL, compute, b);
 
     if (failed) return failed;
     pthread_setname_np(b->compute, "rnnd-compute");
-    for (size_t i = 0; i < WORKERS && !failed; i++) {
+    for (size_t i = 0; i < workers; i++) {
         b->workers[i] = (struct worker){.batch = b, .number = i};
         failed = pthread_create(&b->workers[i].thread, NULL, work, &b->workers[i]);
         if (failed) break;
@@ -361,8 +337,8 @@ static int start_threads(struct batch *b)
     return failed;
 }
 
-rnnd_code batch_start(size_t queue_limit, void (*wake)(void *context), void *context, struct batch **out,
-                      rnnd_error *err)
+rnnd_code batch_start(size_t queue_limit, size_t workers, void (*wake)(void *context), void *context,
+                      struct batch **out, rnnd_error *err)
 {
     struct batch *b = calloc(1, sizeof *b);
     sigset_t all, before;
@@ -377,7 +353,7 @@ rnnd_code batch_start(size_t queue_limit, void (*wake)(void *context), void *con
     pthread_cond_init(&b->work_due, NULL);
     sigfillset(&all); /* signals are for the main thread */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = start_threads(b);
+    int failed = start_threads(b, workers_wanted(workers));
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) {
         free_batch(b);

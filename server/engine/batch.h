@@ -5,10 +5,10 @@
  * rows are stepped together; each job gets its output row. Jobs of any length join and leave between any two ticks;
  * there is no padding and no waiting for company. Where a model's next tick runs is decided in batch_after_poll(): what
  * is small on the loop thread itself, the rest on the compute thread, as a blocked hand-over costs more than a small
- * step. Work has a thread of its own. So small steps wait neither for a slice nor for another model's large steps.
+ * step. Work has threads of its own. So small steps wait neither for a slice nor for another model's large steps.
  *
  * Ownership: from batch_submit() until `done` runs, job and job->state belong to the engine. input and output run on
- * whichever thread ticks, of one model's jobs one at a time; work on its own thread; progress and done on the loop
+ * whichever thread ticks, of one model's jobs one at a time; work on a thread of its own; progress and done on the loop
  * thread. After an output a job is asked for its next row at once, before others see that output. */
 #ifndef SERVER_BATCH_H
 #define SERVER_BATCH_H
@@ -57,10 +57,11 @@ struct job {
     struct job *next, *next_event;
 };
 
-/* wake: called on a computing thread once per tick or slice that has events for the loop (it must cause batch_events()
+/* workers: threads for work; 0: one less than there are processors, so that long work leaves one to steps.
+ * wake: called on a computing thread once per tick or slice that has events for the loop (it must cause batch_events()
  * to run on the loop thread). */
-rnnd_code batch_start(size_t queue_limit, void (*wake)(void *context), void *context, struct batch **out,
-                      rnnd_error *err);
+rnnd_code batch_start(size_t queue_limit, size_t workers, void (*wake)(void *context), void *context,
+                      struct batch **out, rnnd_error *err);
 void batch_stop(struct batch *b); /* all jobs must be done */
 
 /* Makes ready what stepping a model takes, so that its first request does not wait for it. Else batch_submit() does. */

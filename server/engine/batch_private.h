@@ -53,6 +53,8 @@ struct batch {
     pthread_cond_t handed;       /* a lane is handed over, or stopping */
     pthread_cond_t work_due;     /* there is work, or stopping */
     bool stopping, wake_pending; /* [lock], as all below */
+    double crowd;                /* the most jobs inside at once, of late */
+    bool computing;              /* the compute thread is in a tick */
     struct lane *lanes;
     struct job_list works;
     size_t idle_workers;
@@ -79,6 +81,12 @@ static inline struct job *jobs_take_first(struct job_list *list)
     j->next = NULL;
     return j;
 }
+
+/* lane.c */
+struct lane *lane_open(struct model *model, rnnd_error *err); /* NULL: no memory */
+void lane_close(struct lane *lane);
+/* The worker's own, opened when first needed; NULL: no memory. */
+rnnd_workspace *lane_work_workspace(struct lane *lane, size_t worker, rnnd_error *err);
 
 /* tick.c, by whoever has the lane's turn. */
 /* Under the lock: is there something to do? */

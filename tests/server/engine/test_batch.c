@@ -72,11 +72,16 @@ static void wake(void *context)
     pthread_mutex_unlock(&l->lock);
 }
 
-static void loop_start(struct loop *l, size_t limit)
+static void loop_start_with(struct loop *l, size_t limit, size_t workers)
 {
     rnnd_error err;
     *l = (struct loop){.lock = PTHREAD_MUTEX_INITIALIZER, .woken = PTHREAD_COND_INITIALIZER};
-    assert_int_equal(batch_start(limit, wake, l, &l->batch, &err), RNND_OK);
+    assert_int_equal(batch_start(limit, workers, wake, l, &l->batch, &err), RNND_OK);
+}
+
+static void loop_start(struct loop *l, size_t limit)
+{
+    loop_start_with(l, limit, 0);
 }
 
 /* One turn: what is ready is ticked; then waits a moment for the compute thread. */
@@ -433,6 +438,7 @@ struct digging {
     struct job job;
     int slices, worked, finished, last_seen;
     bool fails;
+    atomic_flag inside;
     struct digging *other; /* must not fall behind by more than a slice */
 };
 
@@ -469,7 +475,7 @@ static void slices_of_work_interleave_with_steps_and_each_other(void **unused)
     (void)unused;
     a.other = &b;
     b.other = &a;
-    loop_start(&l, 10);
+    loop_start_with(&l, 10, 1);
     batch_hold(l.batch, 4);
     struct sequence *s = make_sequence(world.models[0], 30);
     assert_int_equal(batch_submit(l.batch, &a.job, &err), RNND_OK);
@@ -537,6 +543,42 @@ static void steps_go_on_beside_a_slice_of_work(void **unused)
     loop_until_idle(&l);
     assert_int_equal(stuck.finished, 1);
     assert_int_equal(stuck.job.code, RNND_OK);
+    batch_stop(l.batch);
+}
+
+/* Several threads take slices of the same jobs: each job's run one after another, none is lost. */
+static rnnd_code counted_work(struct job *j, rnnd_workspace *ws, bool *done, rnnd_error *err)
+{
+    struct digging *d = (struct digging *)j;
+    (void)err;
+    assert_non_null(ws);
+    assert_false(atomic_flag_test_and_set(&d->inside));
+    *done = ++d->worked == d->slices;
+    atomic_flag_clear(&d->inside);
+    return RNND_OK;
+}
+
+static void several_workers_share_the_line(void **unused)
+{
+    static const struct job_type counted_type = {"counted", NULL, NULL, counted_work, NULL, digging_done};
+    enum { JOBS = 20 };
+    static struct digging jobs[JOBS];
+    struct loop l;
+    rnnd_error err;
+    (void)unused;
+    loop_start_with(&l, JOBS, 4);
+    for (int i = 0; i < JOBS; i++) {
+        jobs[i] = (struct digging){.job = {.type = &counted_type, .model = world.models[i % 2]},
+                                   .slices = 1 + (int)random_below(200), .inside = ATOMIC_FLAG_INIT};
+        assert_int_equal(batch_submit(l.batch, &jobs[i].job, &err), RNND_OK);
+        if (i % 5 == 0) loop_turn(&l);
+    }
+    loop_until_idle(&l);
+    for (int i = 0; i < JOBS; i++) {
+        assert_int_equal(jobs[i].worked, jobs[i].slices);
+        assert_int_equal(jobs[i].finished, 1);
+        assert_int_equal(jobs[i].job.code, RNND_OK);
+    }
     batch_stop(l.batch);
 }
 
@@ -660,6 +702,7 @@ int main(void)
         cmocka_unit_test(one_jobs_failure_is_its_own),
         cmocka_unit_test(slices_of_work_interleave_with_steps_and_each_other),
         cmocka_unit_test(steps_go_on_beside_a_slice_of_work),
+        cmocka_unit_test(several_workers_share_the_line),
         cmocka_unit_test(steps_of_a_model_go_on_beside_those_of_another),
         cmocka_unit_test(cancelled_jobs_leave_the_others_their_rows),
         cmocka_unit_test(a_job_may_be_submitted_again_from_done),
