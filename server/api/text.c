@@ -66,6 +66,7 @@ void text_free(struct text_request *q)
     free(q->message_text);
     text_settings_free(&q->settings);
     json_out_free(&q->out);
+    json_out_free(&q->head);
     json_free(q->doc);
     free(q);
 }
@@ -100,6 +101,7 @@ struct text_request *text_open(struct app *app, struct http_request *r, const st
     q->shape = shape;
     q->created = (int64_t)time(NULL);
     json_out_init(&q->out);
+    json_out_init(&q->head);
     random_id(q->id, sizeof q->id, shape->id_prefix);
     q->doc = app_json_body(app, r);
     if (!q->doc) goto out;

@@ -21,6 +21,8 @@ struct text_token { /* one token behind text that was given out */
     size_t first, count; /* its alternatives in the piece */
 };
 
+struct text_cut { size_t bytes, count; }; /* an event of a stream ends here: bytes of text, tokens */
+
 struct text_piece { /* text and its tokens, growing */
     char *text;
     size_t bytes, text_cap;
@@ -28,6 +30,8 @@ struct text_piece { /* text and its tokens, growing */
     size_t count, token_cap;
     rnnd_alternative *alternatives;
     size_t alternative_count, alternative_cap;
+    struct text_cut *cuts;       /* streams: one behind each token that gave something out */
+    size_t cut_count, cut_cap;
 };
 
 struct text_settings {
@@ -99,6 +103,7 @@ struct text_request {
     atomic_bool paused;          /* the client reads too slowly */
     double last_write;
     struct json_out out;         /* reused from chunk to chunk */
+    struct json_out head;        /* what every chunk begins with */
     struct text_request *next_stream, *previous_stream;
     /* failure */
     bool failed;

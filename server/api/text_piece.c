@@ -45,6 +45,15 @@ static bool add_token(struct text_piece *p, const rnnd_token *t)
     return true;
 }
 
+static bool add_cut(struct text_piece *p)
+{
+    void *cuts = p->cuts;
+    if (!grow(&cuts, &p->cut_cap, p->cut_count, 1, sizeof *p->cuts)) return false;
+    p->cuts = cuts;
+    p->cuts[p->cut_count++] = (struct text_cut){p->bytes, p->count};
+    return true;
+}
+
 /* Called by whoever ticks; the lock keeps the loop thread from taking half of it. */
 bool text_piece_take(struct text_choice *c, struct text_piece *into, bool *something)
 {
@@ -55,6 +64,7 @@ bool text_piece_take(struct text_choice *c, struct text_piece *into, bool *somet
     bool ok = true;
 
     pthread_mutex_lock(&c->lock);
+    size_t bytes_before = into->bytes, count_before = into->count;
     while (ok && (text = rnnd_generation_text(c->generation, &bytes)) && bytes) ok = add_text(into, text, bytes);
     while (ok && rnnd_generation_token(c->generation, &t)) {
         if (t.has_logprob && !t.from_prompt) {
@@ -63,6 +73,7 @@ bool text_piece_take(struct text_choice *c, struct text_piece *into, bool *somet
         }
         if (s->logprobs) ok = add_token(into, &t);
     }
+    if (ok && s->stream && (into->bytes > bytes_before || into->count > count_before)) ok = add_cut(into);
     *something = into->bytes || into->count;
     pthread_mutex_unlock(&c->lock);
     return ok;
@@ -73,5 +84,6 @@ void text_piece_free(struct text_piece *p)
     free(p->text);
     free(p->tokens);
     free(p->alternatives);
+    free(p->cuts);
     memset(p, 0, sizeof *p);
 }

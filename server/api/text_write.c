@@ -124,13 +124,17 @@ static double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Every chunk begins with the same bytes, which are written once. */
 static void chunk_begin(struct text_request *q)
 {
-    json_out_reset(&q->out);
-    json_append(&q->out, "data: ", 6);
-    put_head(&q->out, q, q->shape->chunk_object);
-    json_put_key(&q->out, "choices");
-    json_open(&q->out, '[');
+    if (!q->head.bytes) {
+        json_append(&q->head, "data: ", 6);
+        put_head(&q->head, q, q->shape->chunk_object);
+        json_put_key(&q->head, "choices");
+        json_open(&q->head, '[');
+    }
+    json_append(&q->out, q->head.data, q->head.bytes);
+    q->out.failed |= q->head.failed;
 }
 
 static void send_out(struct text_request *q)
@@ -143,6 +147,7 @@ static void send_out(struct text_request *q)
         return;
     }
     http_stream_write(q->http, q->out.data, q->out.bytes);
+    json_out_reset(&q->out);
     q->last_write = seconds_now();
     if (http_stream_full(q->http)) atomic_store(&q->paused, true);
 }
@@ -158,7 +163,6 @@ static void chunk_end(struct text_request *q, bool last)
     if (last) put_rest(o, q);
     json_close(o, '}');
     json_append(o, "\n\n", 2);
-    send_out(q);
 }
 
 /* The stream's head, and for each choice that has one the chunk before its text. */
@@ -169,9 +173,11 @@ void text_write_opening(struct text_request *q)
         chunk_begin(q);
         q->shape->put_chunk(&q->out, &q->choices[i], NULL, NULL);
         chunk_end(q, false);
+        send_out(q);
     }
 }
 
+/* An event per token, however many came together: a stream's bytes do not depend on how fast it is written. */
 void text_write_piece(struct text_choice *c)
 {
     struct text_request *q = c->request;
@@ -182,12 +188,17 @@ void text_write_piece(struct text_choice *c)
     c->ready = c->taken;
     pthread_mutex_unlock(&c->lock);
     c->taken = piece;
-    if (q->http && (piece.bytes || piece.count)) {
+    for (size_t i = 0; q->http && i < piece.cut_count; i++) {
+        const struct text_cut from = i ? piece.cuts[i - 1] : (struct text_cut){0}, to = piece.cuts[i];
+        struct text_piece event = {.text = piece.text ? piece.text + from.bytes : NULL, .bytes = to.bytes - from.bytes,
+                                   .tokens = piece.tokens ? piece.tokens + from.count : NULL,
+                                   .count = to.count - from.count, .alternatives = piece.alternatives};
         chunk_begin(q);
-        q->shape->put_chunk(&q->out, c, &c->taken, NULL);
+        q->shape->put_chunk(&q->out, c, &event, NULL);
         chunk_end(q, false);
     }
-    c->taken.bytes = c->taken.count = c->taken.alternative_count = 0;
+    if (q->http && piece.cut_count) send_out(q);
+    c->taken.bytes = c->taken.count = c->taken.alternative_count = c->taken.cut_count = 0;
 }
 
 void text_write_finish(struct text_choice *c)
@@ -196,6 +207,7 @@ void text_write_finish(struct text_choice *c)
     chunk_begin(q);
     q->shape->put_chunk(&q->out, c, NULL, finish_name(c));
     chunk_end(q, !q->settings.include_usage && !q->pending);
+    send_out(q);
 }
 
 /* usage, [DONE], the clean end */

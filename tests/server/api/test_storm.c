@@ -1,8 +1,8 @@
 /* test_storm.c -- forty clients read event streams at once, a third of them hang up; the others notice nothing.
  *
  * Meant above all for `make test SAN=thread` (a race in the server makes it exit with another status). Each stream has
- * its own seed; those that stay read the very text that the same request gives on an idle server, and every one that
- * left has ended its job: the counter of cancelled jobs says so. */
+ * its own seed; those that stay read the very text that the same request gives on an idle server, cut into the same
+ * events, and every one that left has ended its job: the counter of cancelled jobs says so. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,7 +57,7 @@ static void *read_stream(void *context)
     return NULL;
 }
 
-/* The texts of the stream's chunks, glued; ids and times differ from stream to stream. */
+/* The texts of the stream's chunks, a line each; ids and times differ from stream to stream. */
 static char *texts_of(const char *stream)
 {
     char *out = calloc(strlen(stream) + 1, 1);
@@ -69,6 +69,7 @@ static char *texts_of(const char *stream)
             if (*at == '\\' && at[1]) out[n++] = *at++;
             out[n++] = *at++;
         }
+        out[n++] = '\n'; /* in place of "text":" */
     }
     return out;
 }
