@@ -179,7 +179,6 @@ struct sessions *sessions_start(const struct sessions_options *options, struct r
 static void free_session(struct session *x)
 {
     for (size_t i = 0; i < x->kept_count; i++) free(x->kept[i].state);
-    free(x->kept);
     free(x->spare);
     free(x->state);
     free(x);
@@ -338,9 +337,12 @@ rnnd_code sessions_create(struct sessions *s, const char *id, struct model *mode
     uint64_t hash = hash_id(s, id);
     if (find_live(s, id, hash)) return engine_fail(err, RNND_CONFLICT, "id", "the session %s exists already", id);
 
-    struct session *x = calloc(1, sizeof *x + strlen(id) + 1);
-    if (!x) return engine_fail_memory(err, sizeof *x);
+    size_t id_bytes = (strlen(id) / sizeof(uint64_t) + 1) * sizeof(uint64_t); /* kept stands behind it */
+    size_t own_bytes = sizeof(struct session) + id_bytes;
+    struct session *x = calloc(1, own_bytes + kept_bytes);
+    if (!x) return engine_fail_memory(err, own_bytes + kept_bytes);
     memcpy(x->id, id, strlen(id) + 1);
+    x->kept = (struct kept *)((char *)x + own_bytes);
     x->owner = s;
     x->model = model;
     x->id_hash = hash;
@@ -350,14 +352,13 @@ rnnd_code sessions_create(struct sessions *s, const char *id, struct model *mode
     x->state_bytes = state_bytes;
     x->state = malloc(state_bytes ? state_bytes : 1);
     x->spare = malloc(state_bytes ? state_bytes : 1);
-    x->kept = calloc(1, kept_bytes);
-    if (!x->state || !x->spare || !x->kept) {
+    if (!x->state || !x->spare) {
         free_session(x);
-        return engine_fail_memory(err, 2 * state_bytes + kept_bytes);
+        return engine_fail_memory(err, 2 * state_bytes);
     }
     if (state) memcpy(x->state, state, state_bytes);
     else rnnd_state_reset(model->handle, x->state);
-    size_t bytes = sizeof *x + strlen(id) + 1 + kept_bytes + 2 * state_bytes;
+    size_t bytes = own_bytes + kept_bytes + 2 * state_bytes;
     if (!sessions_make_room(s, bytes)) {
         free_session(x);
         return engine_fail(err, RNND_BUSY, "", "no room for a session of %zu bytes: %zu of %zu bytes are taken by busy "
@@ -413,6 +414,25 @@ void sessions_view(const struct session *x, struct session_view *view)
                                   .state_digest = rnnd_state_digest(x->model->handle, x->state),
                                   .state_bytes = x->state_bytes};
     view->expires_unix = (int64_t)time(NULL) + (int64_t)(x->owner->now < x->expires ? x->expires - x->owner->now : 0);
+}
+
+/* Lines of [p, p + bytes), but of no more than a few kilobytes. */
+static void prefetch(const void *p, size_t bytes)
+{
+    const size_t line = 64, most = 4096;
+    for (size_t at = 0; at < bytes && at < most; at += line) __builtin_prefetch((const char *)p + at, 1);
+}
+
+void sessions_prefetch(const struct sessions *s, const char *id)
+{
+    const struct session *x = find_live(s, id, hash_id(s, id));
+    if (!x) return;
+    __builtin_prefetch(&x->owner); /* the struct's end, and what kept begins with */
+    prefetch(x->state, x->state_bytes);
+    if (x->newer) __builtin_prefetch(&x->newer->newer, 1);
+    if (x->older) __builtin_prefetch(&x->older->newer, 1);
+    prefetch(x->spare || !x->kept_count ? x->spare : x->kept[0].state, x->state_bytes);
+    prefetch(x->kept, s->options.kept_states * sizeof *x->kept);
 }
 
 struct model *session_model(const struct session *x)

@@ -42,6 +42,8 @@ rnnd_code sessions_find(struct sessions *s, const char *id, struct session **out
                         uint64_t *last_step, rnnd_error *err);
 void sessions_view(const struct session *x, struct session_view *view); /* hashes the state */
 struct model *session_model(const struct session *x);
+/* A session that is about to be stepped: what that touches is called into the cache while other things are done. */
+void sessions_prefetch(const struct sessions *s, const char *id);
 /* Sorted by id; those after `after`, of `model` (NULL = any); returns how many were written. */
 size_t sessions_list(const struct sessions *s, const char *model, const char *after, size_t limit,
                      struct session_view *views);

@@ -14,24 +14,25 @@ struct last_request { /* the newest request that moved the state from kept[kept_
     uint64_t before_step, body_hash, key_hash[2];
 };
 
-struct session {
-    struct sessions *owner;
-    struct model *model;
+struct session { /* what a step touches stands in front; one block with id and kept */
     uint64_t id_hash;
     struct session *next_in_bucket;
-    struct session *newer, *older;   /* among the idle ones; both NULL while busy */
-    size_t heap_at;                  /* place in the expiry heap */
-    double heap_key;                 /* <= expires: touching does not move it in the heap */
-    double ttl_s, expires;
-    size_t state_bytes, bytes;       /* one state; all that is counted */
+    struct model *model;
     void *state;
     void *spare;                     /* a state buffer for the next commit, so that a commit never fails */
-    struct kept *kept;               /* [options.kept_states], oldest first */
+    struct kept *kept;               /* [options.kept_states], oldest first; behind the id */
     size_t kept_count;
-    struct last_request last;
+    size_t state_bytes;              /* of one state */
+    struct session *newer, *older;   /* among the idle ones; both NULL while busy */
+    double ttl_s, expires;
     struct session_turn *holder, *waiting, *waiting_last;
+    struct last_request last;
     bool handing;                    /* session_leave is passing turns on */
     const char *doomed;              /* reason it dies when the running request is done */
+    struct sessions *owner;
+    size_t heap_at;                  /* place in the expiry heap */
+    double heap_key;                 /* <= expires: touching does not move it in the heap */
+    size_t bytes;                    /* all that is counted */
     char id[];
 };
 

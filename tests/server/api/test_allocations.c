@@ -1,4 +1,4 @@
-/* test_allocations.c -- a step request like the one before it allocates nothing: every malloc of the process is counted.
+/* test_allocations.c -- a step request like the one before it allocates nothing: each malloc of the process is counted.
  *
  * The server runs in a thread of this program, whose own malloc and relatives stand before the C library's. Those that
  * libmicrohttpd calls (a response and its headers) are told apart by the address they return to, and only printed.
