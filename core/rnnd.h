@@ -156,7 +156,8 @@ typedef struct rnnd_options {
     const char *kernel_row; /* NULL: the best for this processor; a name forces one (tests) */
     const char *config;     /* configuration JSON that overrides the file's own and any side file, or NULL */
     bool accept_guesses;    /* serve what the file does not say as it was guessed; info.assumptions names it */
-    const char *precision;  /* of weights: "fp32" (NULL), "bf16" or "int8"; the error is measured at load */
+    const char *precision;  /* of weights: "fp32" (NULL: as the file has them), "bf16" or "int8"; the error is measured
+                               at  load, or by rnnd_convert() when it wrote a file in that precision */
     bool force_precision;   /* take it whatever it costs */
 } rnnd_options;
 
@@ -170,8 +171,11 @@ RNND_API rnnd_code rnnd_model_open_memory(const void *data, size_t bytes, const 
                                           const rnnd_options *options, rnnd_model **out, rnnd_error *err);
 RNND_API void rnnd_model_close(rnnd_model *model);
 /* Writes a model file of any format as a native one that opens as the same network, with the same bits in every run;
- * `options` as for opening it. The file is whole or not there. CONFLICT while guesses are unconfirmed; UNSUPPORTED,
- * TOO_LARGE where a graph has numbers that JSON cannot hold, or needs more JSON than is read. */
+ * `options` as for opening it. In a lower precision its weights are kept so, and it opens in that by itself, with the
+ * bits that the precision gives of the original; its digest, so its states, are its own. The file is whole or not
+ * there. CONFLICT while guesses are unconfirmed; MISMATCH where the precision costs more than a tenth and is not
+ * forced; UNSUPPORTED, TOO_LARGE where a graph has numbers that JSON cannot hold, or needs more JSON than is read,
+ * stays in fp32 or is reduced already. */
 RNND_API rnnd_code rnnd_convert(const char *in, const rnnd_options *options, const char *out, rnnd_error *err);
 RNND_API const rnnd_info *rnnd_model_info(const rnnd_model *model);
 

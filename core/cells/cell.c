@@ -103,6 +103,11 @@ void cell_free(struct cell *cell)
     mem_free(cell);
 }
 
+bool cell_same(const struct cell *a, const struct cell *b)
+{
+    return a->weight_bytes == b->weight_bytes && memcmp(a->own->block, b->own->block, a->weight_bytes) == 0;
+}
+
 static size_t whole_lines(size_t floats)
 {
     return (floats + LANES - 1) / LANES * LANES;

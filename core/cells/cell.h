@@ -47,6 +47,8 @@ struct cell {
 
 rnnd_code cell_prepare(const struct cell_spec *spec, const struct kernels *kernels, struct cell **out, rnnd_error *err);
 void cell_free(struct cell *cell);
+/* Whether two prepared from specifications that differ in numbers alone have the same weights, to the bit. */
+bool cell_same(const struct cell *a, const struct cell *b);
 
 /* Floats of a projected row, and of scratch that a step or a projection of so many rows needs (64-byte aligned). */
 size_t cell_projected_width(const struct cell *cell);

@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/base/half.h"
 #include "core/formats/checkpoint.h"
+#include "core/formats/reduced.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors and states are little-endian, like the host");
 
@@ -31,6 +32,15 @@ void checkpoint_free(struct checkpoint *ck)
         mem_free(ck->memory[i]);
     arena_free(&ck->arena);
     memset(ck, 0, sizeof *ck);
+}
+
+void checkpoint_forget(struct checkpoint *ck)
+{
+    for (size_t i = 0; i < ck->count && ck->precision; i++) {
+        if (!ck->tensors[i].reduced) continue;
+        mem_free(ck->tensors[i].floats);
+        ck->tensors[i].floats = NULL;
+    }
 }
 
 void checkpoint_rest(const struct checkpoint *ck)
@@ -128,7 +138,9 @@ rnnd_code checkpoint_floats(struct checkpoint_tensor *t, const float **out, rnnd
     if (!t->floats) {
         float *f = mem_alloc(t->count ? t->count : 1, sizeof *f);
         if (!f) return fail_memory(err, t->count * sizeof *f);
-        if (t->stored == STORED_F32 && t->count)
+        if (t->reduced)
+            reduced_floats(t, f);
+        else if (t->stored == STORED_F32 && t->count)
             memcpy(f, t->raw, t->count * sizeof *f);
         else
             for (size_t i = 0; i < t->count; i++)
@@ -172,12 +184,14 @@ static int64_t whole_element(enum stored stored, const uint8_t *p)
 
 int checkpoint_constant(struct graph *g, const struct checkpoint_tensor *t)
 {
-    enum dtype dtype = stored_dtype(t->stored);
+    enum dtype dtype = t->reduced ? DTYPE_F32 : stored_dtype(t->stored);
     size_t each = stored_types[t->stored].bytes;
     int v = graph_constant(g, t->name, dtype, t->rank, t->dim, NULL);
     if (v < 0) return -1;
     void *data = g->values[v].constant.data;
-    if ((t->stored == STORED_F32 || t->stored == STORED_I64) && t->count)
+    if (t->reduced)
+        reduced_floats(t, data);
+    else if ((t->stored == STORED_F32 || t->stored == STORED_I64) && t->count)
         memcpy(data, t->raw, t->count * each);
     else if (dtype == DTYPE_F32)
         for (size_t i = 0; i < t->count; i++)

@@ -38,6 +38,8 @@ struct checkpoint_tensor {
     size_t count;       /* elements */
     const uint8_t *raw; /* borrowed from the file's bytes: count elements, little-endian, any alignment */
     float *floats;      /* made by checkpoint_floats() */
+    int reduced;        /* it holds weights in fewer bits, summed over the dimension before this; 0: it does not */
+    const uint8_t *largest; /* of its rows, F32 of any alignment: int8 (formats/reduced.h) */
     bool found;         /* somebody has asked for it */
 };
 
@@ -48,6 +50,8 @@ struct checkpoint {
     const char *config;                /* JSON text or NULL */
     size_t config_bytes;
     bool config_made; /* the reader wrote it from the file's own architecture: one beside the file wins over it */
+    enum precision precision;    /* of the reduced ones among its tensors, */
+    double precision_error;      /* and what that was measured to cost */
     const struct format *format; /* what has read it */
     void *own;                   /* the format's own document (an architecture), or NULL */
     void (*release)(void *own);  /* called by checkpoint_free, may be NULL */
@@ -66,6 +70,8 @@ struct checkpoint_tensor *checkpoint_find(const struct checkpoint *ck, const cha
 rnnd_code checkpoint_add(struct checkpoint *ck, const struct checkpoint_tensor *t, rnnd_error *err);
 /* The elements as float32; the checkpoint's, or the file's where they lie there as such. */
 rnnd_code checkpoint_floats(struct checkpoint_tensor *t, const float **out, rnnd_error *err);
+/* What was made of reduced tensors has been copied: frees it, until it is asked for again. */
+void checkpoint_forget(struct checkpoint *ck);
 /* What the graph is made of has been copied: the file's pages need no memory until its digest is taken. */
 void checkpoint_rest(const struct checkpoint *ck);
 enum dtype stored_dtype(enum stored stored); /* what it becomes in a tensor graph */

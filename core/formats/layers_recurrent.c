@@ -56,6 +56,11 @@ static rnnd_code read_initial(struct stack *s, struct layer *l, const char *key,
         return fail_at(err, RNND_MISMATCH, "initial", "layer \"%.80s\": initial \"%s\" must name a tensor", l->name,
                        key);
     struct checkpoint_tensor *t = checkpoint_find(s->checkpoint, name);
+    if (t && t->reduced)
+        return fail_at(err, RNND_MISMATCH, name,
+                       "layer \"%.80s\", tensor \"%.80s\": initial values are no weights that "
+                       "could be reduced",
+                       l->name, name);
     if (t && t->count == width) return checkpoint_floats(t, out, err); /* any shape: [layers][1][H] and [H] are seen */
     char found[96] = "none";
     if (t) shape_text(found, t->rank, t->dim);

@@ -322,6 +322,7 @@ static rnnd_code build_layers(struct stack *s, struct network *net, rnnd_error *
     for (size_t i = 0; i < s->layer_count; i++) {
         code = build_layer(s, &s->layers[i], &net->layers[i], err);
         if (code) return code;
+        checkpoint_forget(s->checkpoint); /* or all weights would be there twice */
     }
     net->layer_count = s->layer_count;
     static const char kinds[] = "hcx";

@@ -70,6 +70,13 @@ void pack_dense_columns(struct packed *p, float *memory, const float *w, size_t 
 #define PACK_INT8_MOST ((size_t)1 << 15)
 size_t pack_reduced_floats(const struct packed *from, enum precision precision);
 void pack_reduced(struct packed *to, float *memory, const struct packed *from, enum precision precision);
+/* The same of one output's k weights, `step` apart, for files: BF16 the upper halves (the lower one of an odd place is
+ * the half before it), INT8 the multiples of *largest / 127. weights_restore() makes floats of them, of which
+ * pack_reduced() makes what it would have made of the weights: the same bits. */
+void weights_reduce(enum precision precision, const float *w, size_t step, size_t k, void *reduced, size_t reduced_step,
+                    float *largest);
+/* `step` is that of both. */
+void weights_restore(enum precision precision, const void *reduced, float largest, size_t step, size_t k, float *w);
 /* Spreads a bias [gates*units] (NULL = zeros) to the layout of an accumulator row, padding with 0. */
 void pack_gates_row(float *row, const float *bias, size_t gates, size_t units);
 

@@ -66,24 +66,72 @@ static void reduce_bf16(uint32_t *to, const float *from, size_t step, size_t k)
         }
 }
 
+/* The largest weight of a column: what its scale is made of. NaN where not all are finite, 0 where 8 bits say nothing.
+ */
+static float largest_of(const float *w, size_t step, size_t k)
+{
+    float most = 0;
+    bool finite = true;
+    for (size_t i = 0; i < k; i++) {
+        finite = finite && isfinite(w[i * step]);
+        most = fmaxf(most, fabsf(w[i * step]));
+    }
+    return !finite ? NAN : most > 1e-30f ? most : 0;
+}
+
+static int8_t multiple_of(float w, float largest)
+{
+    return largest > 0 ? (int8_t)lrintf(w * (127 / largest)) : 0;
+}
+
 static void reduce_int8(uint8_t *to, float *scale, int32_t *offset, const float *from, size_t step, size_t k)
 {
     for (size_t lane = 0; lane < LANES; lane++) {
-        float most = 0;
+        float largest = largest_of(from + lane, step, k);
         int32_t sum = 0;
-        bool finite = true;
-        for (size_t i = 0; i < k; i++) {
-            finite = finite && isfinite(from[i * step + lane]);
-            most = fmaxf(most, fabsf(from[i * step + lane]));
-        }
-        bool usable = finite && most > 1e-30f;
         for (size_t i = 0; i < (k + 3) / 4 * 4; i++) {
-            int32_t q = usable && i < k ? (int32_t)lrintf(from[i * step + lane] * (127 / most)) : 0;
-            to[(i / 4 * step + lane) * 4 + i % 4] = (uint8_t)(int8_t)q;
+            int8_t q = i < k ? multiple_of(from[i * step + lane], largest) : 0;
+            to[(i / 4 * step + lane) * 4 + i % 4] = (uint8_t)q;
             sum += q;
         }
-        scale[lane] = !finite ? NAN : usable ? most / 127 : 0;
+        scale[lane] = largest / 127;
         offset[lane] = -128 * sum;
+    }
+}
+
+void weights_reduce(enum precision precision, const float *w, size_t step, size_t k, void *reduced, size_t reduced_step,
+                    float *largest)
+{
+    uint16_t *halves = reduced;
+    int8_t *multiples = reduced;
+    uint32_t lower = 0;
+    if (precision == PRECISION_INT8) *largest = largest_of(w, step, k);
+    for (size_t i = 0; i < k; i++) {
+        if (precision == PRECISION_INT8) {
+            multiples[i * reduced_step] = multiple_of(w[i * step], *largest);
+        } else if (i % 2 == 0) {
+            halves[i * reduced_step] = (uint16_t)(lower = first_half(w[i * step]));
+        } else {
+            halves[i * reduced_step] = (uint16_t)(second_half(w[i * step], lower) >> 16);
+        }
+    }
+}
+
+/* The largest stands as it was, so that its scale comes out again; the others are nearer to their multiple than to the
+ * next whatever the rounding. */
+void weights_restore(enum precision precision, const void *reduced, float largest, size_t step, size_t k, float *w)
+{
+    const uint8_t *from = reduced; /* of any alignment */
+    for (size_t i = 0; i < k; i++) {
+        if (precision == PRECISION_INT8) {
+            int q = (int8_t)from[i * step];
+            w[i * step] = q == 127 ? largest : q == -127 ? -largest : (float)q * (largest / 127);
+        } else {
+            uint16_t upper, lower = 0;
+            memcpy(&upper, from + i * step * sizeof upper, sizeof upper);
+            if (i % 2) memcpy(&lower, from + (i - 1) * step * sizeof lower, sizeof lower);
+            w[i * step] = of_bits((uint32_t)upper << 16 | lower);
+        }
     }
 }
 

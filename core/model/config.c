@@ -11,9 +11,9 @@
 
 #define MAX_WINDOW (1 << 20)
 
-static const char *const keys[] = {"format", "name",    "description", "task",    "inputs", "layers",
-                                   "graph",  "states",  "output",      "mode",    "window", "text",
-                                   "series", "license", "data",        "metrics", "golden", "pad",  NULL};
+static const char *const keys[] = {"format", "name",    "description", "task",   "inputs",  "layers", "graph",
+                                   "states", "output",  "mode",        "window", "text",    "series", "license",
+                                   "data",   "metrics", "golden",      "pad",    "reduced", NULL};
 static const char *const tasks[] = {"raw", "text", "series", NULL};
 static const rnnd_task task_ids[] = {RNND_RAW, RNND_TEXT, RNND_SERIES};
 static const char *const modes[] = {"carry", "sliding", NULL};

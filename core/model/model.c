@@ -1,30 +1,27 @@
 /* model.c -- opens models: file to tensors to graph to a laid out, verified, immutable model. */
 #include "core/model/model.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/base/error.h"
 #include "core/formats/format.h"
 #include "core/formats/graph_read.h"
 #include "core/formats/json.h"
 #include "core/formats/propose.h"
+#include "core/formats/reduced.h"
 #include "core/formats/torch.h"
 #include "core/model/assume.h"
 #include "core/model/config_merge.h"
 #include "core/model/config_tasks.h"
 #include "core/model/digest.h"
+#include "core/model/files.h"
 #include "core/model/foreign.h"
 #include "core/model/golden.h"
 #include "core/model/precision.h"
 #include "core/model/vocabulary.h"
 
-#define MAX_FILE_BYTES ((size_t)16 << 30)
 #define MAX_STATE_BYTES ((size_t)1 << 30)
 #define ARENA_LIMIT ((size_t)256 << 20)
 
@@ -186,6 +183,16 @@ static rnnd_code read_vocabulary(struct rnnd_model *m, const char *path, rnnd_er
 static rnnd_code open_origin(const struct origin *from, const struct task *const *tasks, rnnd_model **out,
                              rnnd_error *err);
 
+/* A file of reduced weights is of one precision. */
+static rnnd_code take_precision(struct rnnd_model *m, const struct checkpoint *ck, rnnd_error *err)
+{
+    if (m->graph.precision && m->graph.precision != ck->precision)
+        return fail_at(err, RNND_UNSUPPORTED, "precision", "the file's weights are in %s, found a wish for %s",
+                       precision_name(ck->precision), precision_name(m->graph.precision));
+    m->graph.precision = ck->precision;
+    return RNND_OK;
+}
+
 static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct checkpoint *ck,
                        const struct task *const *tasks, rnnd_error *err)
 {
@@ -193,6 +200,8 @@ static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct c
     ck->mapped = from->mapped ? from->data : NULL;
     ck->mapped_bytes = from->bytes;
     rnnd_code code = format_read(from->data, from->bytes, from->path, ck, err);
+    if (!code) code = reduced_read(ck, err);
+    if (!code && ck->precision) code = take_precision(m, ck, err);
     if (!code) code = find_config(m, from, ck, err);
     if (!code && m->config.texts.vocabulary_file) code = read_vocabulary(m, from->path, err);
     if (!code && ((ck->own && ck->format->lower) || graph_in_config(m->config.json)))
@@ -215,13 +224,18 @@ static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct c
 static rnnd_code measure(struct rnnd_model *m, const struct origin *from, struct checkpoint *ck,
                          const struct task *const *tasks, rnnd_error *err)
 {
-    rnnd_options options = *from->options;
+    rnnd_options options;
     struct origin same = *from;
     rnnd_model *exact;
     if (m->info.unconfirmed) {
         m->info.precision_error = -1;
         return RNND_OK;
     }
+    if (ck->precision) {
+        m->info.precision_error = ck->precision_error;
+        return precision_check(m, from->options && from->options->force_precision, err);
+    }
+    options = *from->options;
     options.precision = NULL;
     same.options = &options;
     rnnd_code code = open_origin(&same, tasks, &exact, err);
@@ -283,93 +297,6 @@ const rnnd_info *rnnd_model_info(const rnnd_model *model)
 
 /* ---- files ---- */
 
-static rnnd_code read_open(int fd, size_t limit, uint8_t **out, size_t *bytes, rnnd_error *err)
-{
-    struct stat st;
-    size_t at = 0;
-    if (fstat(fd, &st) != 0) return fail(err, RNND_IO, "cannot be read: %s", strerror(errno));
-    if (!S_ISREG(st.st_mode)) return fail(err, RNND_IO, "wanted an ordinary file, found something else");
-    if ((uint64_t)st.st_size > limit)
-        return fail(err, RNND_TOO_LARGE, "the file has %llu bytes, at most %zu are read",
-                    (unsigned long long)st.st_size, limit);
-    if (!(*out = mem_alloc((size_t)st.st_size + 1, 1))) return fail_memory(err, (size_t)st.st_size);
-    while (at < (size_t)st.st_size) {
-        ssize_t n = read(fd, *out + at, (size_t)st.st_size - at);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0)
-            return fail(err, RNND_IO, "cannot be read: %s", n < 0 ? strerror(errno) : "it became shorter meanwhile");
-        at += (size_t)n;
-    }
-    *bytes = at;
-    return RNND_OK;
-}
-
-rnnd_code model_map_file(const char *path, uint8_t **out, size_t *bytes, rnnd_error *err)
-{
-    struct stat st;
-    rnnd_code code = RNND_OK;
-    *out = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) != 0)
-        code = fail(err, errno == ENOENT || errno == ENOTDIR ? RNND_NOT_FOUND : RNND_IO, "cannot be opened: %s",
-                    strerror(errno));
-    else if (!S_ISREG(st.st_mode))
-        code = fail(err, RNND_IO, "wanted an ordinary file, found something else");
-    else if ((uint64_t)st.st_size > MAX_FILE_BYTES)
-        code = fail(err, RNND_TOO_LARGE, "the file has %llu bytes, at most %zu are read",
-                    (unsigned long long)st.st_size, MAX_FILE_BYTES);
-    else if (st.st_size > 0) {
-        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (p == MAP_FAILED)
-            code = fail(err, errno == ENOMEM ? RNND_NO_MEMORY : RNND_IO, "cannot be mapped: %s", strerror(errno));
-        else
-            *out = p;
-    }
-    *bytes = *out ? (size_t)st.st_size : 0;
-    if (fd >= 0) close(fd);
-    if (code) fail_in(err, path);
-    return code;
-}
-
-/* A file's bytes, the caller's to free; an error names the path. */
-static rnnd_code read_file(const char *path, size_t limit, uint8_t **out, size_t *bytes, rnnd_error *err)
-{
-    rnnd_code code;
-    *out = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo must not hang us before fstat tells */
-    if (fd < 0)
-        code = fail(err, errno == ENOENT || errno == ENOTDIR ? RNND_NOT_FOUND : RNND_IO, "cannot be opened: %s",
-                    strerror(errno));
-    else
-        code = read_open(fd, limit, out, bytes, err);
-    if (fd >= 0) close(fd);
-    if (!code) return RNND_OK;
-    mem_free(*out);
-    *out = NULL;
-    fail_in(err, path);
-    return code;
-}
-
-static const char *file_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-/* "dir/net.safetensors" -> "net" into a new string, and "dir/net.rnnd.json". */
-static rnnd_code name_parts(const char *path, char **stem, char **side, rnnd_error *err)
-{
-    const char *base = file_name(path), *dot = strrchr(base, '.');
-    size_t length = dot && dot > base ? (size_t)(dot - base) : strlen(base), lead = (size_t)(base - path);
-    *stem = mem_alloc(length + 1, 1);
-    *side = mem_alloc(lead + length + sizeof ".rnnd.json", 1);
-    if (!*stem || !*side) return fail_memory(err, lead + length);
-    memcpy(*stem, base, length);
-    memcpy(*side, path, lead + length);
-    memcpy(*side + lead + length, ".rnnd.json", sizeof ".rnnd.json");
-    return RNND_OK;
-}
-
 rnnd_code model_open_file(const char *path, const rnnd_options *options, const struct task *const *tasks,
                           rnnd_model **out, rnnd_error *err)
 {
@@ -377,11 +304,11 @@ rnnd_code model_open_file(const char *path, const rnnd_options *options, const s
     char *stem = NULL, *side = NULL;
     struct origin from = {.options = options};
     *out = NULL;
-    rnnd_code code = name_parts(path, &stem, &side, err);
-    if (!code) code = model_map_file(path, &data, &from.bytes, err);
+    rnnd_code code = file_name_parts(path, &stem, &side, err);
+    if (!code) code = file_map(path, &data, &from.bytes, err);
     if (!code) {
         rnnd_error side_error;
-        code = read_file(side, JSON_MAX_BYTES, &side_text, &from.side_bytes, &side_error);
+        code = file_read(side, JSON_MAX_BYTES, &side_text, &from.side_bytes, &side_error);
         if (code == RNND_NOT_FOUND)
             code = RNND_OK; /* most models carry their configuration inside */
         else if (code && err)

@@ -52,8 +52,6 @@ rnnd_code model_open_memory(const void *data, size_t bytes, const char *name, co
                             const struct task *const *tasks, rnnd_model **out, rnnd_error *err);
 rnnd_code model_open_file(const char *path, const rnnd_options *options, const struct task *const *tasks,
                           rnnd_model **out, rnnd_error *err);
-/* A file's bytes as the system pages them in; munmap() them, NULL where there are none. Errors name the path. */
-rnnd_code model_map_file(const char *path, uint8_t **out, size_t *bytes, rnnd_error *err);
 
 /* The task's part of a state. */
 void *model_task_state(const rnnd_model *m, void *state);

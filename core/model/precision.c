@@ -12,26 +12,6 @@
 #define STEPS ((size_t)64)
 #define MOST_STEPS ((size_t)256)
 
-static const char *const names[] = {[PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_INT8] = "int8"};
-
-rnnd_code precision_parse(const char *name, enum precision *out, rnnd_error *err)
-{
-    *out = PRECISION_FP32;
-    if (!name) return RNND_OK;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(name, names[i]) == 0) {
-            *out = (enum precision)i;
-            return RNND_OK;
-        }
-    return fail_at(err, RNND_UNSUPPORTED, "precision", "wanted a precision of fp32, bf16 or int8, found \"%.40s\"",
-                   name);
-}
-
-const char *precision_name(enum precision precision)
-{
-    return names[precision];
-}
-
 /* Numbers about as large as scaled ones are, ids where a port has ids. */
 static void draw(const struct rnnd_model *m, size_t rows, float *x)
 {
@@ -100,7 +80,12 @@ rnnd_code precision_measure(struct rnnd_model *m, const struct rnnd_model *exact
     mem_free(drawn);
     mem_free(wanted);
     mem_free(found);
-    if (code || force || m->info.precision_error <= LIMIT) return code;
+    return code ? code : precision_check(m, force, err);
+}
+
+rnnd_code precision_check(const struct rnnd_model *m, bool force, rnnd_error *err)
+{
+    if (force || m->info.precision_error <= LIMIT) return RNND_OK;
     return fail_at(err, RNND_MISMATCH, "precision",
                    "in %s the model's outputs differ from those in fp32 by %.2g %%, taken unforced is at most %g %%",
                    m->info.precision, 100 * m->info.precision_error, 100 * LIMIT);

@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/formats/graph_read.h"
 #include "core/formats/graph_write.h"
+#include "core/formats/reduced.h"
 #include "core/model/config_merge.h"
 #include "core/model/foreign.h"
 #include "core/model/vocabulary.h"
@@ -66,11 +67,21 @@ static struct safetensors_item item_of(const struct checkpoint_tensor *t)
     return item;
 }
 
+static rnnd_code write_items(const char *out, const struct safetensors_item *items, size_t count, const char *config,
+                             const struct save_how *how, rnnd_error *err)
+{
+    const struct safetensors_meta meta = {"rnnd", config};
+    enum precision precision;
+    rnnd_code code = precision_parse(how->options ? how->options->precision : NULL, &precision, err);
+    if (code) return code;
+    return precision ? save_reduced(out, items, count, config, how, err)
+                     : safetensors_write(out, items, count, &meta, 1, err);
+}
+
 /* The tensors that the network is made of, as they are stored; its golden ones with them. */
 static rnnd_code save_tensors(const char *out, struct checkpoint *ck, struct rnnd_model *m, const char *config,
-                              rnnd_error *err)
+                              const struct save_how *how, rnnd_error *err)
 {
-    struct safetensors_meta meta = {"rnnd", config};
     struct safetensors_item *items = mem_alloc(ck->count + 1, sizeof *items);
     size_t count = 0;
     if (!items) return fail_memory(err, ck->count * sizeof *items);
@@ -84,14 +95,14 @@ static rnnd_code save_tensors(const char *out, struct checkpoint *ck, struct rnn
     graph_free(&m->graph); /* the file is written from the tensors */
     for (size_t i = 0; i < ck->count; i++)
         if (ck->tensors[i].found) items[count++] = item_of(&ck->tensors[i]);
-    if (!code) code = safetensors_write(out, items, count, &meta, 1, err);
+    if (!code) code = write_items(out, items, count, config, how, err);
     mem_free(items);
     return code;
 }
 
 /* The graph's constants, then golden tensors of the file, if it has some. */
 static rnnd_code write_graph(const char *out, const struct checkpoint *ck, const char *const *golden, const char *rest,
-                             struct graph_text *t, rnnd_error *err)
+                             struct graph_text *t, const struct save_how *how, rnnd_error *err)
 {
     struct json_text config = {0};
     struct safetensors_item *items = mem_alloc(t->item_count + 2, sizeof *items);
@@ -102,13 +113,12 @@ static rnnd_code write_graph(const char *out, const struct checkpoint *ck, const
     json_text_bytes(&config, "}", 1);
     rnnd_code code = items && !config.failed ? RNND_OK : fail_memory(err, config.size);
     if (!code) {
-        struct safetensors_meta meta = {"rnnd", config.data};
         memcpy(items, t->items, count * sizeof *items);
         for (; *golden; golden++) {
             const struct checkpoint_tensor *g = checkpoint_find(ck, *golden);
             if (g) items[count++] = item_of(g);
         }
-        code = safetensors_write(out, items, count, &meta, 1, err);
+        code = write_items(out, items, count, config.data, how, err);
     }
     mem_free(config.data);
     mem_free(items);
@@ -116,20 +126,20 @@ static rnnd_code write_graph(const char *out, const struct checkpoint *ck, const
 }
 
 static rnnd_code save_graph(const char *out, struct checkpoint *ck, size_t file_bytes, struct rnnd_model *m,
-                            const char *config, rnnd_error *err)
+                            const char *config, const struct save_how *how, rnnd_error *err)
 {
     const char *const golden[] = {m->config.golden_inputs, m->config.golden_outputs, NULL};
     struct graph_text text = {0};
     rnnd_code code = foreign_lower(m, ck, file_bytes, &m->graph, err);
     checkpoint_rest(ck); /* the graph has copies */
     if (!code) code = graph_write(&m->graph, &m->network, golden, &text, err);
-    if (!code) code = write_graph(out, ck, golden, config, &text, err);
+    if (!code) code = write_graph(out, ck, golden, config, &text, how, err);
     graph_text_free(&text);
     return code;
 }
 
 rnnd_code save_native(const char *out, const char *in, struct checkpoint *ck, size_t file_bytes, const char *config,
-                      rnnd_error *err)
+                      const struct save_how *how, rnnd_error *err)
 {
     bool own = ck->own && ck->format->lower;
     char *rest = NULL;
@@ -140,8 +150,12 @@ rnnd_code save_native(const char *out, const char *in, struct checkpoint *ck, si
     m->info.side_file = "";
     graph_init(&m->graph, m->kernels);
     rnnd_code code = config_parse(config, strlen(config), own, &m->arena, &m->config, err);
+    if (!code && json_get(m->config.json, "reduced"))
+        code = fail_at(err, RNND_UNSUPPORTED, "precision",
+                       "the file holds reduced weights already; convert the one it was made of");
     if (!code) code = rewrite_config(config, in, own, &rest, err);
-    if (!code) code = own ? save_graph(out, ck, file_bytes, m, rest, err) : save_tensors(out, ck, m, rest, err);
+    if (!code)
+        code = own ? save_graph(out, ck, file_bytes, m, rest, how, err) : save_tensors(out, ck, m, rest, how, err);
     mem_free(rest);
     graph_free(&m->graph);
     config_free(&m->config);

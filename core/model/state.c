@@ -11,7 +11,7 @@
 #include "core/base/bytes.h"
 #include "core/base/error.h"
 #include "core/model/model.h"
-#include "core/model/precision.h"
+#include "core/formats/reduced.h"
 
 #define BLOB_HEAD ((size_t)64)
 #define BLOB_VERSION 1

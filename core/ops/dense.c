@@ -38,6 +38,16 @@ static void release(struct graph_node *n)
     mem_free(d->bias);
 }
 
+bool dense_same(const struct graph_node *a, const struct graph_node *b)
+{
+    const struct dense *d = a->prepared, *e = b->prepared;
+    size_t width = packed_width(&d->w);
+    return d->w.k == e->w.k && d->w.precision == e->w.precision && width == packed_width(&e->w) &&
+           d->outputs == e->outputs &&
+           memcmp(d->memory, e->memory, pack_reduced_floats(&d->w, d->w.precision) * sizeof(float)) == 0 &&
+           memcmp(d->bias, e->bias, width * sizeof(float)) == 0;
+}
+
 static rnnd_code prepare(struct graph *g, struct graph_node *n, rnnd_error *err)
 {
     rnnd_code code;

@@ -34,4 +34,8 @@ extern const struct op *const ops_normal[];      /* normal.c: Softmax, LayerNorm
 extern const struct op *const ops_sequence[];    /* sequence_ops.c: LSTM, GRU, RNN */
 extern const struct op *const ops_control[];     /* control.c: If, Loop, Scan */
 
+/* Whether two nodes of the kind that were prepared alike hold the same weights, to the bit. */
+bool dense_same(const struct graph_node *a, const struct graph_node *b);
+bool recurrent_same(const struct graph_node *a, const struct graph_node *b);
+
 #endif

@@ -150,6 +150,11 @@ static void release(struct graph_node *n)
     cell_free(((struct recurrent *)n->prepared)->cell);
 }
 
+bool recurrent_same(const struct graph_node *a, const struct graph_node *b)
+{
+    return cell_same(((struct recurrent *)a->prepared)->cell, ((struct recurrent *)b->prepared)->cell);
+}
+
 /* Row b of the state behind an input: the caller's, a value's, or zeros. */
 static const float *state_row(const struct run_context *rc, int value, int direct, size_t b, size_t width,
                               const float *zeros)

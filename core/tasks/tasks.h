@@ -5,5 +5,6 @@
 #include "core/model/model.h"
 
 extern const struct task task_raw, task_text, task_series;
+extern const struct task *const tasks_all[]; /* NULL at the end */
 
 #endif

@@ -261,6 +261,22 @@ for command in serve run inspect generate forecast init verify convert; do
 done
 "$rnnd" --version | grep -q '^rnnd [0-9]'
 check "--version" $?
+# weights in fewer bits: a file that opens so by itself
+for precision in bf16 int8; do
+    "$rnnd" convert --precision $precision $models/lstm.safetensors "$tmp/$precision.safetensors" >"$tmp/out" &&
+        grep -q "^in $precision: outputs differ from those in fp32 by 0\.[0-9]* %$" "$tmp/out"
+    check "convert --precision $precision says what it costs" $?
+    "$rnnd" inspect "$tmp/$precision.safetensors" | grep -qxF "precision     $(sed -n 's/^in //p' "$tmp/out")"
+    check "inspect says the same of the file" $?
+    "$rnnd" run "$tmp/$precision.safetensors" -i "$tmp/x.csv" -o "$tmp/a.csv" &&
+        "$rnnd" run --precision $precision $models/lstm.safetensors -i "$tmp/x.csv" -o "$tmp/b.csv" && cmp -s "$tmp/a.csv" "$tmp/b.csv"
+    check "run answers as --precision $precision does" $?
+done
+cmp -s "$tmp/b.csv" "$tmp/window.csv"
+[ $? = 1 ]
+check "which is not the answer in fp32" $?
+refused "another precision than the file's" 3 "weights are in int8" run --precision bf16 "$tmp/int8.safetensors" -i "$tmp/x.csv" -o "$tmp/no.csv"
+refused "a file already in fewer bits" 3 "holds reduced weights already" convert "$tmp/int8.safetensors" "$tmp/no.safetensors"
 # RNND_ISA: every kernel row that this machine has, with the same answer; no other
 rows=$("$rnnd" --version | sed -n 's/^kernel rows of this machine: //p' | tr -d ',')
 for row in $rows; do

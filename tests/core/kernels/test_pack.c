@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "core/base/mem.h"
+#include "core/base/rng.h"
 #include "core/kernels/kernels.h"
 
 /* w[row][k] = 1000 row + k + 1, so that every element says where it came from */
@@ -119,14 +120,47 @@ static void sizes_do_not_wrap(void **unused)
     assert_int_equal(pack_dense_floats(10, 17), 10 * 32);
 }
 
+/* Through a file and back: what is packed of the restored weights is what is packed of the weights. */
+static void reduced_weights_survive(void **unused)
+{
+    (void)unused;
+    static const float odd[] = {0, -0.0f, 1e-38f, 1e-45f, -3e-31f, 3.4e38f, 1e-30f, 65504, -1e20f};
+    struct rng rng;
+    rng_seed(&rng, 5, 1);
+    for (int round = 0; round < 400; round++) {
+        enum precision precision = round % 2 ? PRECISION_INT8 : PRECISION_BF16;
+        size_t k = 1 + rng_u32(&rng) % 40, outputs = 1 + rng_u32(&rng) % 40;
+        float *w[2], *memory[2], largest = 0;
+        int8_t row[2 * 40];
+        for (int i = 0; i < 2; i++)
+            w[i] = mem_alloc(outputs * k, sizeof **w);
+        for (size_t i = 0; i < outputs * k; i++) {
+            w[0][i] = ((float)rng_unit(&rng) - 0.5f) * (round % 5 ? 1 : 1e-30f);
+            if (round % 3 == 0 && rng_u32(&rng) % 4 == 0) w[0][i] = odd[rng_u32(&rng) % 9];
+        }
+        for (size_t o = 0; o < outputs; o++) {
+            weights_reduce(precision, w[0] + o * k, 1, k, row, 1, &largest);
+            weights_restore(precision, row, largest, 1, k, w[1] + o * k);
+        }
+        struct packed full, reduced[2];
+        float *plain = mem_aligned(pack_dense_floats(k, outputs) * sizeof(float));
+        for (int i = 0; i < 2; i++) {
+            pack_dense(&full, plain, w[i], k, k, outputs);
+            memory[i] = mem_aligned(pack_reduced_floats(&full, precision) * sizeof(float));
+            pack_reduced(&reduced[i], memory[i], &full, precision);
+        }
+        assert_memory_equal(memory[0], memory[1], pack_reduced_floats(&full, precision) * sizeof(float));
+        for (int i = 0; i < 2; i++)
+            mem_free(w[i]), mem_free(memory[i]);
+        mem_free(plain);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gates_layout),
-        cmocka_unit_test(dense_layout),
-        cmocka_unit_test(dense_columns),
-        cmocka_unit_test(bias_rows),
-        cmocka_unit_test(sizes_do_not_wrap),
+        cmocka_unit_test(gates_layout), cmocka_unit_test(dense_layout),      cmocka_unit_test(dense_columns),
+        cmocka_unit_test(bias_rows),    cmocka_unit_test(sizes_do_not_wrap), cmocka_unit_test(reduced_weights_survive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

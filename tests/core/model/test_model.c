@@ -145,7 +145,7 @@ static void files(void **unused)
     struct checkpoint ck; /* tensors and configuration written as one file are the same model */
     checkpoint_init(&ck);
     assert_int_equal(format_read(image, bytes, NULL, &ck, &err), RNND_OK);
-    if (save_native(again, path, &ck, bytes, small, &err)) fail_msg("%s", err.message);
+    if (save_native(again, path, &ck, bytes, small, &(struct save_how){NULL}, &err)) fail_msg("%s", err.message);
     checkpoint_free(&ck);
     if (rnnd_model_open(again, NULL, &m, &err)) fail_msg("%s", err.message);
     assert_string_equal(rnnd_model_info(m)->digest, digest);

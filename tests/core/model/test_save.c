@@ -36,7 +36,7 @@ static void every_allocation_fails(void **unused)
         checkpoint_init(&ck); /* anew: what a checkpoint has converted it keeps */
         assert_int_equal(format_read(image, bytes, NULL, &ck, &err), RNND_OK);
         mem_fail_at(n);
-        code = save_native(path, "saved.pt", &ck, bytes, config, &err);
+        code = save_native(path, "saved.pt", &ck, bytes, config, &(struct save_how){NULL}, &err);
         mem_fail_at(0);
         checkpoint_free(&ck);
         assert_int_not_equal(access(part, F_OK), 0);
@@ -52,7 +52,7 @@ static void every_allocation_fails(void **unused)
     checkpoint_init(&ck);
     assert_int_equal(format_read(image, bytes, NULL, &ck, &err), RNND_OK);
     snprintf(path, sizeof path, "%s/none/saved.safetensors", dir);
-    assert_int_equal(save_native(path, "saved.pt", &ck, bytes, config, &err), RNND_IO);
+    assert_int_equal(save_native(path, "saved.pt", &ck, bytes, config, &(struct save_how){NULL}, &err), RNND_IO);
     assert_non_null(strstr(err.message, path));
     checkpoint_free(&ck);
     rmdir(dir);
