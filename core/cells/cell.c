@@ -250,7 +250,8 @@ void cell_step(const struct cell *cell, size_t rows, const struct cell_rows *r, 
     for (size_t i = 0; i < rows; i += CELL_CHUNK) {
         struct cell_rows some = {.x = r->x ? r->x + i : NULL, .projected = r->x ? NULL : r->projected + i,
                                  .h = r->h + i, .c = has_c ? r->c + i : NULL,
-                                 .h_next = r->h_next + i, .c_next = has_c ? r->c_next + i : NULL};
+                                 .h_next = r->h_next + i, .c_next = has_c ? r->c_next + i : NULL,
+                                 .backwards = r->backwards != (i / CELL_CHUNK % 2 != 0)};
         cell->own->type->step(cell, rows - i < CELL_CHUNK ? rows - i : CELL_CHUNK, &some, scratch);
     }
 }

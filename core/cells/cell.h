@@ -63,6 +63,8 @@ void cell_project(const struct cell *cell, size_t rows, const float *const *x, f
 struct cell_rows {
     const float *const *x, *const *projected, *const *h, *const *c;
     float *const *h_next, *const *c_next;
+    /* Steps that take turns in it find the weights that the one before left in the cache, where not all fit there. */
+    bool backwards;
 };
 void cell_step(const struct cell *cell, size_t rows, const struct cell_rows *r, float *scratch);
 

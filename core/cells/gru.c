@@ -81,7 +81,8 @@ static void step(const struct cell *cell, size_t rows, const struct cell_rows *r
     if (own->reset_before)
         step_before(cell, rows, r, memory);
     else
-        cell->kernels->gru_step(&own->gru, &own->sums, rows, r->x, r->projected, r->h, r->h_next, memory);
+        cell->kernels->gru_step(&own->gru, &own->sums, rows, r->x, r->projected, r->h, r->h_next,
+                                    r->backwards, memory);
 }
 
 const struct cell_type cell_gru = {"gru", 3, scratch, prepare, step};

@@ -71,7 +71,7 @@ static void step(const struct cell *cell, size_t rows, const struct cell_rows *r
 
     if (!own->w_hr.w) {
         cell->kernels->lstm_step(&own->lstm, &own->sums, rows, r->x, r->projected, r->h, r->c, r->c_next, r->h_next,
-                                 memory);
+                                 r->backwards, memory);
         return;
     }
     assert(rows >= 1 && rows <= CELL_CHUNK);
@@ -80,7 +80,8 @@ static void step(const struct cell *cell, size_t rows, const struct cell_rows *r
         acc[i] = inner[i] + padded;
         memset(acc[i], 0, width * sizeof(float));
     }
-    cell->kernels->lstm_step(&own->lstm, &own->sums, rows, r->x, r->projected, r->h, r->c, r->c_next, inner, rest);
+    cell->kernels->lstm_step(&own->lstm, &own->sums, rows, r->x, r->projected, r->h, r->c, r->c_next, inner,
+                             r->backwards, rest);
     cell->kernels->matmul(&own->w_hr, rows, (const float *const *)inner, acc, rest);
     for (size_t i = 0; i < rows; i++) {
         memcpy(r->h_next[i], acc[i], cell->recurrent * sizeof(float));

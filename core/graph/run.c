@@ -76,6 +76,12 @@ rnnd_code run_give_tensor(struct run_context *rc, struct tensor *t, enum dtype d
 static rnnd_code give_output(struct run_context *rc, const struct graph_node *n, int i, enum dtype dtype, int rank,
                              const size_t *dim, rnnd_error *err)
 {
+    if (n->outputs[i] == rc->place.value && rank == 3 && dtype == DTYPE_F32 && rc->place.by_b == dim[2] &&
+        rc->place.by_t == dim[1] * dim[2]) {
+        struct tensor *t = &rc->values[n->outputs[i]];
+        *t = (struct tensor){.dtype = dtype, .rank = rank, .dim = {dim[0], dim[1], dim[2]}, .data = rc->place.data};
+        return RNND_OK;
+    }
     rnnd_code code = run_give_tensor(rc, &rc->values[n->outputs[i]], dtype, rank, dim, err);
     if (code && ((struct graph_run *)rc)->overflow && !rc->planning)
         return fail_at(err, RNND_TOO_LARGE, n->name, "node \"%.80s\": its output would be beyond the memory of a run",
@@ -99,6 +105,7 @@ rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_step
     if (!run) return fail_memory(err, sizeof *run);
     run->rc = (struct run_context){
         .graph = g, .kernels = g->kernels, .scratch = take, .output = give_output, .run_body = run_body};
+    run->rc.place.value = -1;
     run->limit = RUN_LIMIT;
     run->rc.values = mem_alloc(g->value_count + 1, sizeof *run->rc.values);
     run->state_offset = mem_alloc(g->state_count + 1, sizeof *run->state_offset);
@@ -134,6 +141,31 @@ void graph_run_close(struct graph_run *run)
 void graph_run_limit(struct graph_run *run, size_t bytes)
 {
     run->limit = bytes;
+}
+
+/* Where outputs, [T][B] rows of `width` floats, begin and how they are spaced, if evenly and none over another. The
+ * inputs may be read where they are, so that no output must be written over them before the last node has run. */
+static void find_place(struct graph_run *run, size_t T, size_t B, const float *const *inputs, float *const *outputs)
+{
+    struct run_context *rc = &run->rc;
+    const struct graph *g = rc->graph;
+    rc->place.value = -1;
+    if (g->output_count != 1 || g->input_count != 1 || g->output_last || !outputs[0]) return;
+    size_t width = (size_t)g->values[g->outputs[0]].dim[2], input = (size_t)g->values[g->inputs[0]].dim[2];
+    uintptr_t first = (uintptr_t)outputs[0];
+    size_t by_b = B > 1 ? ((uintptr_t)outputs[1] - first) / sizeof(float) : width;
+    size_t by_t = T > 1 ? ((uintptr_t)outputs[B] - first) / sizeof(float) : B * by_b;
+    if (by_b >= SIZE_MAX / 8 / B || by_t >= SIZE_MAX / 8 / T) return; /* backwards */
+    if (by_t < (B - 1) * by_b + width && by_b < (T - 1) * by_t + width) return;
+    for (size_t t = 0; t < T; t++)
+        for (size_t b = 0; b < B; b++)
+            if ((uintptr_t)outputs[t * B + b] != first + (t * by_t + b * by_b) * sizeof(float)) return;
+    uintptr_t end = first + ((T - 1) * by_t + (B - 1) * by_b + width) * sizeof(float);
+    if ((uintptr_t)inputs[0] < end && first < (uintptr_t)(inputs[T * B - 1] + input)) return;
+    rc->place.value = g->outputs[0];
+    rc->place.data = outputs[0];
+    rc->place.by_t = by_t;
+    rc->place.by_b = by_b;
 }
 
 /* Whether rows of `width` floats lie one behind the other. */
@@ -181,6 +213,7 @@ static void write_ends(struct graph_run *run, size_t B, float *const *outputs, b
     size_t at = 0;
     for (size_t i = 0; i < g->output_count && wanted; i++) {
         const struct tensor *t = &rc->values[g->outputs[i]];
+        if (g->outputs[i] == rc->place.value && t->data == rc->place.data) break; /* the only one, and there already */
         size_t width = tensor_width(t), rows = tensor_rows(t);
         for (size_t r = 0; r < rows; r++)
             if (outputs[r]) memcpy(outputs[r] + at, (const float *)t->data + r * width, width * sizeof(float));
@@ -208,6 +241,7 @@ static rnnd_code pass(struct graph_run *run, size_t T, size_t B, const float *co
         const struct graph_node *n = &run->rc.graph->nodes[i];
         code = n->op->run(&run->rc, n, err);
     }
+    run->rc.turn += T;
     return code;
 }
 
@@ -244,10 +278,12 @@ static rnnd_code run_stepwise(struct graph_run *run, size_t T, size_t B, const f
     bool last = run->rc.graph->output_last;
     rnnd_code code = RNND_OK;
     for (size_t t = 0; t < T && !code; t++) {
+        if (!last) find_place(run, 1, B, inputs + t * B, outputs + t * B);
         code = pass(run, 1, B, inputs + t * B, err);
         if (!code) write_ends(run, B, last ? outputs : outputs + t * B, !last || t + 1 == T);
         run->rc.state_in = (const float *const *)run->rc.state_out;
     }
+    run->rc.place.value = -1;
     return code;
 }
 
@@ -261,7 +297,9 @@ rnnd_code graph_run(struct graph_run *run, size_t T, size_t B, const float *cons
     run->rc.state_out = state_out;
     if (run->rc.graph->tensors) return run_tensor_rows(run, T, B, inputs, outputs, err);
     if (run->rc.graph->stepwise) return run_stepwise(run, T, B, inputs, outputs, err);
+    find_place(run, T, B, inputs, outputs);
     code = pass(run, T, B, inputs, err);
     if (!code) write_ends(run, B, outputs, true);
+    run->rc.place.value = -1;
     return code;
 }

@@ -17,7 +17,7 @@ struct graph_run {
     size_t size, used;
     bool overflow; /* planning: sizes beyond all memory */
     size_t *state_offset;
-    size_t state_width, input_width;
+    size_t state_width;
     struct extra *extra;  /* tensor graphs, whose sizes only a pass can tell: what did not fit; joined for the next */
     size_t extra_bytes, limit;
 };

@@ -5,12 +5,15 @@
  * of whole numbers, whatever the tile it falls into, so that tiles are a matter of speed alone. */
 
 #define PREFETCH_FLOATS 512 /* how far ahead of the product weights are asked for: 2 KiB */
+/* Matrices from so many bytes on may not stay in the second cache from step to step: 1 MiB. */
+#define LARGE_MATRIX ((size_t)1 << 20)
 
 struct product_rows { /* the inputs of a product */
     const float *const *x;
     const uint8_t *q;   /* INT8: x in 8 bits, 128 for 0, rows `stride` bytes apart */
     size_t stride;
     const float *scale; /* INT8: of each row */
+    bool backwards;     /* the panel before this one comes next */
 };
 
 struct tile { /* where its weights begin and its sums lie, in vectors */
@@ -19,24 +22,34 @@ struct tile { /* where its weights begin and its sums lie, in vectors */
     size_t column;  /* floats from the start of W's outputs */
     size_t at;      /* floats from the start of an accumulator row */
     size_t row;     /* of the inputs */
+    const float *ahead; /* weights of the next panel, which the second cache fetches meanwhile: two lines a group */
 };
+
+INLINE void fetch_ahead(const struct tile *t, size_t group, const int rows)
+{
+    if (rows == 1) return; /* goes through the weights from end to end: those next are PREFETCH_FLOATS away */
+    __builtin_prefetch(t->ahead + 2 * group * LANES, 0, 2);
+    __builtin_prefetch(t->ahead + (2 * group + 1) * LANES, 0, 2);
+}
 
 /* Vector v of a tile: `step` floats from panel to panel of accumulators, `panel` of weights. */
 #define ACC_AT(v) ((size_t)((v) / vecs) * step + (size_t)((v) % vecs) * LANES)
 #define W_AT(v) ((size_t)((v) / vecs) * panel + (size_t)((v) % vecs) * LANES)
 
 /* rows x (panels of `vecs` vectors); `nv` is the distance between steps of k in vectors. */
-INLINE void tile_fp32(const struct tile *t, const float *const *x, float *const *acc, const int nv, const int rows,
-                      const int panels, const int vecs)
+#define MOST_ROWS (TALL_ROWS > TILE_ROWS ? TALL_ROWS : TILE_ROWS) /* of any tile */
+
+INLINE void tile_fp32(const struct tile *t, const float *const *x, const float *const *from, float *const *acc,
+                      const int nv, const int rows, const int panels, const int vecs)
 {
     const size_t step = (size_t)nv * LANES, panel = t->groups * step;
     const float *w = t->w;
-    vec sum[TILE_ROWS][TILE_VECS(1)];
+    vec sum[MOST_ROWS][TILE_VECS(1)];
 
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
-        for (int v = 0; v < panels * vecs; v++) sum[r][v] = vec_load(acc[r] + t->at + ACC_AT(v));
+        for (int v = 0; v < panels * vecs; v++) sum[r][v] = vec_load(from[r] + t->at + ACC_AT(v));
     for (size_t i = 0; i < t->groups; i++, w += step) {
         vec weight[TILE_VECS(1)];
 #pragma GCC unroll 8
@@ -44,6 +57,7 @@ INLINE void tile_fp32(const struct tile *t, const float *const *x, float *const 
             weight[v] = vec_load(w + W_AT(v));
             __builtin_prefetch(w + W_AT(v) + PREFETCH_FLOATS);
         }
+        fetch_ahead(t, i, rows);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             vec input = vec_all(x[r][i]);
@@ -58,7 +72,7 @@ INLINE void tile_fp32(const struct tile *t, const float *const *x, float *const 
 }
 
 /* sums += w x at step i of k */
-INLINE void add_bf16(vec sum[TILE_ROWS][TILE_VECS(1)], const vec *weight, const float *const *x, size_t i,
+INLINE void add_bf16(vec sum[MOST_ROWS][TILE_VECS(1)], const vec *weight, const float *const *x, size_t i,
                      const int rows, const int vecs)
 {
 #pragma GCC unroll 8
@@ -70,23 +84,24 @@ INLINE void add_bf16(vec sum[TILE_ROWS][TILE_VECS(1)], const vec *weight, const 
 }
 
 /* As tile_fp32; k has two steps a group, the last maybe one. */
-INLINE void tile_bf16(const struct tile *t, size_t k, const float *const *x, float *const *acc, const int nv,
-                      const int rows, const int panels, const int vecs)
+INLINE void tile_bf16(const struct tile *t, size_t k, const float *const *x, const float *const *from,
+                      float *const *acc, const int nv, const int rows, const int panels, const int vecs)
 {
     const size_t step = (size_t)nv * LANES, panel = t->groups * step;
     const float *w = t->w;
-    vec sum[TILE_ROWS][TILE_VECS(1)], weight[TILE_VECS(1)];
+    vec sum[MOST_ROWS][TILE_VECS(1)], weight[TILE_VECS(1)];
 
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
-        for (int v = 0; v < panels * vecs; v++) sum[r][v] = vec_load(acc[r] + t->at + ACC_AT(v));
+        for (int v = 0; v < panels * vecs; v++) sum[r][v] = vec_load(from[r] + t->at + ACC_AT(v));
     for (size_t i = 0; i < k; i += 2, w += step) {
 #pragma GCC unroll 8
         for (int v = 0; v < panels * vecs; v++) {
             weight[v] = vec_load_lower(w + W_AT(v));
             __builtin_prefetch(w + W_AT(v) + PREFETCH_FLOATS);
         }
+        fetch_ahead(t, i / 2, rows);
         add_bf16(sum, weight, x, i, rows, panels * vecs);
         if (i + 1 == k) break;
 #pragma GCC unroll 8
@@ -100,13 +115,14 @@ INLINE void tile_bf16(const struct tile *t, size_t k, const float *const *x, flo
 }
 
 /* As tile_fp32; whole numbers are summed, scaled and added to acc at the end. */
-INLINE void tile_int8(const struct tile *t, const struct packed *p, const struct product_rows *in, float *const *acc,
-                      const int nv, const int rows, const int panels, const int vecs)
+INLINE void tile_int8(const struct tile *t, const struct packed *p, const struct product_rows *in,
+                      const float *const *from, float *const *acc, const int nv, const int rows, const int panels,
+                      const int vecs)
 {
     const size_t step = (size_t)nv * LANES, panel = t->groups * step;
     const float *w = t->w;
     const uint8_t *q = in->q + t->row * in->stride;
-    ivec sum[TILE_ROWS][TILE_VECS(1)];
+    ivec sum[MOST_ROWS][TILE_VECS(1)];
 
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
@@ -119,6 +135,7 @@ INLINE void tile_int8(const struct tile *t, const struct packed *p, const struct
             weight[v] = ivec_load(w + W_AT(v));
             __builtin_prefetch(w + W_AT(v) + PREFETCH_FLOATS);
         }
+        fetch_ahead(t, i, rows);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             ivec input = ivec_all(q + (size_t)r * in->stride + 4 * i);
@@ -132,34 +149,39 @@ INLINE void tile_int8(const struct tile *t, const struct packed *p, const struct
         for (int v = 0; v < panels * vecs; v++) {
             float *to = acc[r] + t->at + ACC_AT(v);
             vec scale = vec_mul(vec_load(p->scale + t->column + ACC_AT(v)), vec_all(in->scale[t->row + (size_t)r]));
-            vec_store(to, vec_fma(ivec_float(sum[r][v]), scale, vec_load(to)));
+            vec_store(to, vec_fma(ivec_float(sum[r][v]), scale, vec_load(from[r] + t->at + ACC_AT(v))));
         }
 }
 
 INLINE void tile_of(enum precision precision, const struct tile *t, const struct packed *p,
-                    const struct product_rows *in, float *const *acc, const int nv, const int rows, const int panels,
-                    const int vecs)
+                    const struct product_rows *in, const float *const *from, float *const *acc, const int nv,
+                    const int rows, const int panels, const int vecs)
 {
-    if (precision == PRECISION_FP32) tile_fp32(t, in->x + t->row, acc, nv, rows, panels, vecs);
-    if (precision == PRECISION_BF16) tile_bf16(t, p->k, in->x + t->row, acc, nv, rows, panels, vecs);
-    if (precision == PRECISION_INT8) tile_int8(t, p, in, acc, nv, rows, panels, vecs);
+    if (precision == PRECISION_FP32) tile_fp32(t, in->x + t->row, from, acc, nv, rows, panels, vecs);
+    if (precision == PRECISION_BF16) tile_bf16(t, p->k, in->x + t->row, from, acc, nv, rows, panels, vecs);
+    if (precision == PRECISION_INT8) tile_int8(t, p, in, from, acc, nv, rows, panels, vecs);
 }
 
-/* Panels first .. first+count-1 for `rows` rows from `row` on, into acc from `at` on, in tiles that registers hold. */
+/* Panels first .. first+count-1 for `rows` rows from `row` on, on top of `from`, into acc, both from `at` on, in tiles
+ * that registers hold. */
 INLINE void strip(enum precision precision, const struct packed *w, size_t first, size_t count,
-                  const struct product_rows *in, size_t row, float *const *acc, size_t at, const int nv, const int rows)
+                  const struct product_rows *in, size_t row, const float *const *from, float *const *acc, size_t at,
+                  const int nv, const int rows)
 {
     const int side = precision == PRECISION_FP32 ? TILE_VECS(rows) : REDUCED_VECS(rows);
     const int vecs = side < nv ? side : nv;
     /* narrow panels of reduced weights are rare, and not worth the code of tiles for them */
     const int panels = side > nv && precision == PRECISION_FP32 ? side / nv : 1;
     const size_t step = (size_t)nv * LANES, groups = packed_groups(precision, w->k), panel = groups * step;
-    struct tile t = {(const float *)w->w + first * panel, groups, first * step, at, row};
+    struct tile t = {(const float *)w->w + first * panel, groups, first * step, at, row, w->w};
     size_t p = 0;
 
+    /* the first tile of rows asks for half of the next panel, the second for the rest */
+    if (row < 2 * (size_t)rows && w->panels * panel * sizeof(float) >= LARGE_MATRIX)
+        t.ahead = t.w + (in->backwards ? -panel : panel) + (row == 0 ? 0 : panel / 2);
     if (panels > 1)
         for (; p + (size_t)panels <= count; p += (size_t)panels) {
-            tile_of(precision, &t, w, in, acc, nv, rows, panels, vecs);
+            tile_of(precision, &t, w, in, from, acc, nv, rows, panels, vecs);
             t.w += (size_t)panels * panel;
             t.column += (size_t)panels * step;
             t.at += (size_t)panels * step;
@@ -168,9 +190,9 @@ INLINE void strip(enum precision precision, const struct packed *w, size_t first
         struct tile part = t;
         for (int v = 0; v < nv; v += vecs) {
             if (v + vecs <= nv)
-                tile_of(precision, &part, w, in, acc, nv, rows, 1, vecs);
+                tile_of(precision, &part, w, in, from, acc, nv, rows, 1, vecs);
             else
-                tile_of(precision, &part, w, in, acc, nv, rows, 1, nv % vecs);
+                tile_of(precision, &part, w, in, from, acc, nv, rows, 1, nv % vecs);
             part.w += vecs * LANES;
             part.column += (size_t)vecs * LANES;
             part.at += (size_t)vecs * LANES;
@@ -182,14 +204,14 @@ INLINE void strip(enum precision precision, const struct packed *w, size_t first
 }
 
 typedef void strip_function(const struct packed *w, size_t first, size_t count, const struct product_rows *in,
-                            size_t row, float *const *acc, size_t at);
+                            size_t row, const float *const *from, float *const *acc, size_t at);
 
 #define STRIP(precision, nv, rows)                                                                                    \
     static void strip_##precision##_##nv##_##rows(const struct packed *w, size_t first, size_t count,                 \
-                                                  const struct product_rows *in, size_t row, float *const *acc,       \
-                                                  size_t at)                                                          \
+                                                  const struct product_rows *in, size_t row,                          \
+                                                  const float *const *from, float *const *acc, size_t at)             \
     {                                                                                                                 \
-        strip(PRECISION_##precision, w, first, count, in, row, acc, at, nv, rows);                                    \
+        strip(PRECISION_##precision, w, first, count, in, row, from, acc, at, nv, rows);                              \
     }
 #define STRIPS_OF(precision, rows)                                                                                    \
     STRIP(precision, 1, rows) STRIP(precision, 2, rows) STRIP(precision, 3, rows) STRIP(precision, 4, rows)
@@ -203,6 +225,9 @@ STRIPS_OF(FP32, 2) STRIPS_OF(FP32, 3) STRIPS_OF(FP32, 4) STRIPS_OF(FP32, 5) STRI
 STRIPS_OF(BF16, 2) STRIPS_OF(BF16, 3) STRIPS_OF(BF16, 4) STRIPS_OF(BF16, 5)
 STRIPS_OF(INT8, 2) STRIPS_OF(INT8, 3)
 #endif
+#if TALL_ROWS > TILE_ROWS
+STRIP(FP32, 3, 7) STRIP(FP32, 3, 8)
+#endif
 #if INT8_ROWS > 3
 STRIPS_OF(INT8, 4)
 #endif
@@ -210,11 +235,15 @@ STRIPS_OF(INT8, 4)
 STRIPS_OF(INT8, 5) STRIPS_OF(INT8, 6)
 #endif
 
-static strip_function *const strips[][TILE_ROWS][4] = {
+static strip_function *const strips[][MOST_ROWS][4] = {
 #if TILE_ROWS == 1
     [PRECISION_FP32] = {NAMES(FP32, 1)}, [PRECISION_BF16] = {NAMES(BF16, 1)}, [PRECISION_INT8] = {NAMES(INT8, 1)},
 #else
-    [PRECISION_FP32] = {NAMES(FP32, 1), NAMES(FP32, 2), NAMES(FP32, 3), NAMES(FP32, 4), NAMES(FP32, 5), NAMES(FP32, 6)},
+    [PRECISION_FP32] = {NAMES(FP32, 1), NAMES(FP32, 2), NAMES(FP32, 3), NAMES(FP32, 4), NAMES(FP32, 5), NAMES(FP32, 6),
+#if TALL_ROWS > TILE_ROWS
+                        {[2] = strip_FP32_3_7}, {[2] = strip_FP32_3_8},
+#endif
+    },
     [PRECISION_BF16] = {NAMES(BF16, 1), NAMES(BF16, 2), NAMES(BF16, 3), NAMES(BF16, 4), NAMES(BF16, 5)},
     [PRECISION_INT8] = {NAMES(INT8, 1), NAMES(INT8, 2), NAMES(INT8, 3),
 #if INT8_ROWS > 3
@@ -228,11 +257,12 @@ static strip_function *const strips[][TILE_ROWS][4] = {
 };
 
 /* How many tiles a product of so many rows takes. */
-INLINE size_t tiles_of(enum precision precision, size_t rows)
+INLINE size_t tiles_of(enum precision precision, size_t nv, size_t rows)
 {
     static const size_t most[] = {
         [PRECISION_FP32] = TILE_ROWS, [PRECISION_BF16] = BF16_ROWS, [PRECISION_INT8] = INT8_ROWS};
-    return rows / most[precision] + (rows % most[precision] != 0);
+    size_t height = precision == PRECISION_FP32 && nv == 3 ? TALL_ROWS : most[precision];
+    return rows / height + (rows % height != 0);
 }
 
 /* One row in 8 bits: x = scale (q - 128). What is not finite makes the scale NaN, and so all that comes of the row. */
@@ -277,14 +307,15 @@ INLINE struct product_rows product_inputs(const struct packed *w, size_t rows, c
 static void matmul(const struct packed *w, size_t rows, const float *const *x, float *const *acc, float *scratch)
 {
     const struct product_rows in = product_inputs(w, rows, x, scratch);
-    size_t tiles = tiles_of(w->precision, rows);
+    size_t tiles = tiles_of(w->precision, w->nv, rows);
     size_t chunk = rows == 1 ? w->panels : w->nv >= 3 ? 1 : 4 / w->nv;
 
     for (size_t p = 0; p < w->panels; p += chunk) {
         size_t count = w->panels - p < chunk ? w->panels - p : chunk;
         for (size_t t = 0, r = 0, height; t < tiles; t++, r += height) {
             height = (rows - r) / (tiles - t);
-            strips[w->precision][height - 1][w->nv - 1](w, p, count, &in, r, acc + r, p * w->nv * LANES);
+            strips[w->precision][height - 1][w->nv - 1](w, p, count, &in, r, (const float *const *)acc + r, acc + r,
+                                                        p * w->nv * LANES);
         }
     }
 }

@@ -5,105 +5,152 @@
  * time: it has no weights to share, and longer runs of them come faster. */
 
 #define SOLO_PANELS 8
-#define SUMS_ROWS (TILE_ROWS > SOLO_PANELS ? TILE_ROWS : SOLO_PANELS)
+#define SUMS_ROWS (MOST_ROWS > SOLO_PANELS ? MOST_ROWS : SOLO_PANELS)
 
-/* `count` panels from p on, of `height` rows from r on */
-INLINE void add_product(const struct packed *w, size_t p, size_t count, const struct product_rows *in, size_t r,
-                        size_t height, size_t gates, float *const *sums)
+/* The sums of `count` panels from p on, for `height` rows from r on: what the gates start from, and the x part where
+ * that is not in it. Returns where they are: the sums, or the projected rows themselves. */
+INLINE const float *const *start_sums(const struct cell_sums *s, size_t p, size_t count, const struct product_rows *x,
+                                      const float *const *projected, size_t r, size_t height, size_t gates,
+                                      const float **from, float *const *sums)
 {
-    strips[w->precision][height - 1][gates - 1](w, p, count, in, r, sums, 0);
+    const size_t at = p * gates * LANES;
+
+    for (size_t i = 0; i < height; i++) from[i] = (x->x ? s->bias : projected[r + i]) + at;
+    if (!x->x) return from;
+    strips[s->w_ih->precision][height - 1][gates - 1](s->w_ih, p, count, x, r, from, sums, 0);
+    return (const float *const *)sums;
 }
 
-/* What the gates start from, and the x part. */
-INLINE void start_sums(const struct cell_sums *s, size_t p, size_t count, const struct product_rows *x,
-                       const float *const *projected, size_t r, size_t height, size_t gates, float *const *sums)
+INLINE void add_h(const struct cell_sums *s, size_t p, size_t count, const struct product_rows *h, size_t r,
+                  size_t height, size_t gates, const float *const *from, float *const *sums)
 {
-    const size_t step = gates * LANES;
-
-    for (size_t i = 0; i < height; i++)
-        for (size_t at = 0; at < count * step; at += LANES)
-            vec_store(sums[i] + at, vec_load((x->x ? s->bias : projected[r + i]) + p * step + at));
-    if (x->x) add_product(s->w_ih, p, count, x, r, height, gates, sums);
+    strips[s->w_hh->precision][height - 1][gates - 1](s->w_hh, p, count, h, r, from, sums, 0);
 }
 
 /* One matrix may be too wide for 8 bits and the other not: a tile suits both. */
 INLINE size_t step_tiles(const struct cell_sums *s, size_t rows)
 {
-    size_t x = tiles_of(s->w_ih->precision, rows), h = tiles_of(s->w_hh->precision, rows);
+    size_t x = tiles_of(s->w_ih->precision, s->w_ih->nv, rows), h = tiles_of(s->w_hh->precision, s->w_hh->nv, rows);
     return x > h ? x : h;
+}
+
+/* Rows from r on of panel p, or, where there is one row alone, panels from p on of it. */
+INLINE void lstm_blocks(const struct lstm_epilogue *e, bool usual, const float *sums, size_t blocks, bool solo,
+                        size_t p, size_t r, const float *const *c_prev, float *const *c, float *const *h_next)
+{
+    struct lstm_block b[BLOCKS];
+
+    for (size_t i = 0, count; i < blocks; i += count) {
+        count = usual && blocks - i >= BLOCKS ? BLOCKS : 1;
+        for (size_t k = 0; k < count; k++) {
+            size_t row = solo ? r : r + i + k, at = (solo ? p + i + k : p) * LANES;
+            b[k] = (struct lstm_block){sums + (i + k) * 4 * LANES, c_prev[row] + at, c[row] + at, h_next[row] + at, at,
+                                       part_of(e->hidden, at)};
+        }
+        if (!usual)
+            lstm_any(e, b);
+        else if (count == BLOCKS)
+            lstm_usual(e, BLOCKS, b);
+        else
+            lstm_usual(e, 1, b);
+    }
 }
 
 INLINE void lstm_tiles(const struct lstm_epilogue *e, bool usual, const struct cell_sums *s, size_t rows,
                        const float *const *x, const float *const *projected, const float *const *h,
-                       const float *const *c_prev, float *const *c, float *const *h_next, float *scratch)
+                       const float *const *c_prev, float *const *c, float *const *h_next, bool backwards,
+                       float *scratch)
 {
-    float memory[SUMS_ROWS * 4 * LANES] __attribute__((aligned(64))), *sums[TILE_ROWS];
-    const struct product_rows in_x = product_inputs(s->w_ih, rows, x, scratch);
-    const struct product_rows in_h = product_inputs(s->w_hh, rows, h, scratch + packed_scratch(s->w_ih, rows));
+    float memory[SUMS_ROWS * 4 * LANES] __attribute__((aligned(64))), *sums[MOST_ROWS];
+    const float *from[MOST_ROWS];
+    struct product_rows in_x = product_inputs(s->w_ih, rows, x, scratch);
+    struct product_rows in_h = product_inputs(s->w_hh, rows, h, scratch + packed_scratch(s->w_ih, rows));
     const size_t panels = s->w_hh->panels, tiles = step_tiles(s, rows);
+    in_x.backwards = in_h.backwards = backwards;
 
-    for (size_t r = 0; r < TILE_ROWS; r++) sums[r] = memory + r * 4 * LANES;
-    for (size_t p = 0, count; p < panels; p += count) {
-        count = rows > 1 ? 1 : panels - p < SOLO_PANELS ? panels - p : SOLO_PANELS;
+    for (size_t r = 0; r < MOST_ROWS; r++) sums[r] = memory + r * 4 * LANES;
+    for (size_t done = 0, count; done < panels; done += count) {
+        count = rows > 1 ? 1 : panels - done < SOLO_PANELS ? panels - done : SOLO_PANELS;
+        const size_t p = backwards ? panels - done - count : done;
         for (size_t t = 0, r = 0, height; t < tiles; t++, r += height) {
             height = (rows - r) / (tiles - t);
-            start_sums(s, p, count, &in_x, projected, r, height, 4, sums);
-            add_product(s->w_hh, p, count, &in_h, r, height, 4, sums);
-            for (size_t i = 0; i < height * count; i++) { /* rows of one panel, or panels of one row */
-                size_t row = count > 1 ? 0 : r + i, at = (count > 1 ? p + i : p) * LANES;
-                lstm_block(e, usual, memory + i * 4 * LANES, c_prev[row], c[row], h_next[row], at,
-                           part_of(e->hidden, at));
-            }
+            add_h(s, p, count, &in_h, r, height, 4,
+                  start_sums(s, p, count, &in_x, projected, r, height, 4, from, sums), sums);
+            lstm_blocks(e, usual, memory, height * count, count > 1, p, r, c_prev, c, h_next);
         }
     }
 }
 
 static void lstm_step(const struct lstm_epilogue *e, const struct cell_sums *s, size_t rows, const float *const *x,
                       const float *const *projected, const float *const *h, const float *const *c_prev,
-                      float *const *c, float *const *h_next, float *scratch)
+                      float *const *c, float *const *h_next, bool backwards, float *scratch)
 {
-    if (e->gate.kind == ACT_SIGMOID && e->cell.kind == ACT_TANH && e->out.kind == ACT_TANH)
-        lstm_tiles(e, true, s, rows, x, projected, h, c_prev, c, h_next, scratch);
+    if (e->gate.kind == ACT_SIGMOID && e->cell.kind == ACT_TANH && e->out.kind == ACT_TANH && !e->coupled_forget &&
+        !e->coupled_input)
+        lstm_tiles(e, true, s, rows, x, projected, h, c_prev, c, h_next, backwards, scratch);
     else
-        lstm_tiles(e, false, s, rows, x, projected, h, c_prev, c, h_next, scratch);
+        lstm_tiles(e, false, s, rows, x, projected, h, c_prev, c, h_next, backwards, scratch);
+}
+
+INLINE void gru_blocks(const struct gru_epilogue *e, bool usual, const float *sums, const vec *x_part, size_t blocks,
+                       bool solo, size_t p, size_t r, const float *const *h, float *const *h_next)
+{
+    struct gru_block b[BLOCKS];
+
+    for (size_t i = 0, count; i < blocks; i += count) {
+        count = usual && blocks - i >= BLOCKS ? BLOCKS : 1;
+        for (size_t k = 0; k < count; k++) {
+            size_t row = solo ? r : r + i + k, at = (solo ? p + i + k : p) * LANES;
+            b[k] = (struct gru_block){sums + (i + k) * 3 * LANES, h[row] + at, x_part[i + k], h_next[row] + at,
+                                      part_of(e->hidden, at)};
+        }
+        if (!usual)
+            gru_any(e, b);
+        else if (count == BLOCKS)
+            gru_usual(e, BLOCKS, b);
+        else
+            gru_usual(e, 1, b);
+    }
 }
 
 INLINE void gru_tiles(const struct gru_epilogue *e, bool usual, const struct cell_sums *s, size_t rows,
                       const float *const *x, const float *const *projected, const float *const *h,
-                      float *const *h_next, float *scratch)
+                      float *const *h_next, bool backwards, float *scratch)
 {
-    float memory[SUMS_ROWS * 3 * LANES] __attribute__((aligned(64))), *sums[TILE_ROWS];
+    float memory[SUMS_ROWS * 3 * LANES] __attribute__((aligned(64))), *sums[MOST_ROWS];
+    const float *from[MOST_ROWS];
     vec x_part[SUMS_ROWS]; /* of n: its h part is summed by itself, because r multiplies it */
-    const struct product_rows in_x = product_inputs(s->w_ih, rows, x, scratch);
-    const struct product_rows in_h = product_inputs(s->w_hh, rows, h, scratch + packed_scratch(s->w_ih, rows));
+    struct product_rows in_x = product_inputs(s->w_ih, rows, x, scratch);
+    struct product_rows in_h = product_inputs(s->w_hh, rows, h, scratch + packed_scratch(s->w_ih, rows));
     const size_t panels = s->w_hh->panels, tiles = step_tiles(s, rows);
+    in_x.backwards = in_h.backwards = backwards;
 
-    for (size_t r = 0; r < TILE_ROWS; r++) sums[r] = memory + r * 3 * LANES;
-    for (size_t p = 0, count; p < panels; p += count) {
-        count = rows > 1 ? 1 : panels - p < SOLO_PANELS ? panels - p : SOLO_PANELS;
+    for (size_t r = 0; r < MOST_ROWS; r++) sums[r] = memory + r * 3 * LANES;
+    for (size_t done = 0, count; done < panels; done += count) {
+        count = rows > 1 ? 1 : panels - done < SOLO_PANELS ? panels - done : SOLO_PANELS;
+        const size_t p = backwards ? panels - done - count : done;
         for (size_t t = 0, r = 0, height; t < tiles; t++, r += height) {
             height = (rows - r) / (tiles - t);
-            start_sums(s, p, count, &in_x, projected, r, height, 3, sums);
+            const float *const *x_sums = start_sums(s, p, count, &in_x, projected, r, height, 3, from, sums);
             for (size_t i = 0; i < height * count; i++) {
-                float *n = memory + (3 * i + 2) * LANES;
-                x_part[i] = vec_load(n);
-                vec_store(n, vec_load(s->b_hn + (count > 1 ? p + i : p) * LANES));
+                const float *x_sum = count > 1 ? x_sums[0] + 3 * i * LANES : x_sums[i];
+                float *to = memory + 3 * i * LANES;
+                x_part[i] = vec_load(x_sum + 2 * LANES);
+                if (!in_x.x) vec_store(to, vec_load(x_sum)), vec_store(to + LANES, vec_load(x_sum + LANES));
+                vec_store(to + 2 * LANES, vec_load(s->b_hn + (count > 1 ? p + i : p) * LANES));
             }
-            add_product(s->w_hh, p, count, &in_h, r, height, 3, sums);
-            for (size_t i = 0; i < height * count; i++) {
-                size_t row = count > 1 ? 0 : r + i, at = (count > 1 ? p + i : p) * LANES;
-                gru_after_block(e, usual, memory + 3 * i * LANES, x_part[i], h[row], h_next[row], at,
-                                part_of(e->hidden, at));
-            }
+            add_h(s, p, count, &in_h, r, height, 3, (const float *const *)sums, sums);
+            gru_blocks(e, usual, memory, x_part, height * count, count > 1, p, r, h, h_next);
         }
     }
 }
 
 static void gru_step(const struct gru_epilogue *e, const struct cell_sums *s, size_t rows, const float *const *x,
-                     const float *const *projected, const float *const *h, float *const *h_next, float *scratch)
+                     const float *const *projected, const float *const *h, float *const *h_next, bool backwards,
+                     float *scratch)
 {
-    if (gru_usual(e))
-        gru_tiles(e, true, s, rows, x, projected, h, h_next, scratch);
+    if (gru_is_usual(e))
+        gru_tiles(e, true, s, rows, x, projected, h, h_next, backwards, scratch);
     else
-        gru_tiles(e, false, s, rows, x, projected, h, h_next, scratch);
+        gru_tiles(e, false, s, rows, x, projected, h, h_next, backwards, scratch);
 }

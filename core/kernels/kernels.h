@@ -111,15 +111,16 @@ struct kernels {
     void (*matmul)(const struct packed *w, size_t rows, const float *const *x, float *const *acc, float *scratch);
     /* y = act(x), n floats; in place allowed. */
     void (*activate)(struct act act, size_t n, const float *x, float *y);
-    /* One step of `rows` sequences, fused panel by panel. The sums start from the bias and the x part (x), or from
-     * rows that hold both already (x NULL, projected); c may be c_prev, h_next must not be h. scratch: packed_scratch()
-     * floats of w_ih, then of w_hh. */
+    /* One step of `rows` sequences, fused panel by panel, from the last panel to the first if backwards. The sums start
+     * from the bias and the x part (x), or from rows that hold both already (x NULL, projected); c may be c_prev,
+     * h_next must not be h. scratch: packed_scratch() floats of w_ih, then of w_hh. */
     void (*lstm_step)(const struct lstm_epilogue *e, const struct cell_sums *s, size_t rows, const float *const *x,
                       const float *const *projected, const float *const *h, const float *const *c_prev,
-                      float *const *c, float *const *h_next, float *scratch);
+                      float *const *c, float *const *h_next, bool backwards, float *scratch);
     /* GRU, reset after the product: n = act(x part + r * h part). */
     void (*gru_step)(const struct gru_epilogue *e, const struct cell_sums *s, size_t rows, const float *const *x,
-                     const float *const *projected, const float *const *h, float *const *h_next, float *scratch);
+                     const float *const *projected, const float *const *h, float *const *h_next, bool backwards,
+                     float *scratch);
     /* GRU, reset before: first rh = act(acc.r) * h_prev from acc [panel][gate][16] with gates r z n (n holds the x
      * part); then, after a matmul of rh with the n weights into nacc [panel][16], which started at 0, the update with
      * n = act(acc.n + nacc). */

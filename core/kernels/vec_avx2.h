@@ -7,8 +7,10 @@ typedef struct {
 
 /* 16 registers: 6 x 1 vectors are 12 accumulators, 2 weights and a broadcast. */
 #define TILE_ROWS 6
+#define TALL_ROWS TILE_ROWS /* of a tile that is three vectors wide */
 #define TILE_VECS(rows) ((rows) == 1 ? 4 : (rows) <= 3 ? 2 : 1)
 #define REDUCED_VECS(rows) ((rows) == 1 ? 2 : 1) /* as in vec_avx512.h, as BF16_ROWS and INT8_ROWS */
+#define BLOCKS 1 /* of units, whose gates are spent side by side */
 #define BF16_ROWS 5
 #define INT8_ROWS 3
 

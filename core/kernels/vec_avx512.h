@@ -6,8 +6,10 @@ typedef __m512 vec;
 /* 6 x 4 accumulators, 4 weights and a broadcast fit 32 registers. One row alone waits for its weights, which come
  * faster from one stream than from two, rather than for its 4 chains. */
 #define TILE_ROWS 6
+#define TALL_ROWS 8 /* of a tile that is three vectors wide */
 #define TILE_VECS(rows) 4
 #define REDUCED_VECS(rows) 4
+#define BLOCKS 2 /* of units, whose gates are spent side by side */
 #define BF16_ROWS 5 /* whose weights need a register even where they are used once */
 #ifdef __AVX512VNNI__
 #define INT8_ROWS 6

@@ -8,8 +8,10 @@ typedef struct {
 } vec;
 
 #define TILE_ROWS 1
+#define TALL_ROWS TILE_ROWS /* of a tile that is three vectors wide */
 #define TILE_VECS(rows) 1
 #define REDUCED_VECS(rows) 1
+#define BLOCKS 1 /* of units, whose gates are spent side by side */
 #define BF16_ROWS 1
 #define INT8_ROWS 1
 

@@ -7,6 +7,8 @@
  * bits of the sum are that number, which vec_pow2 makes an exponent of. */
 #define ROUNDER 12582912.0f
 
+#define ABREAST(k, count) _Pragma("GCC unroll 8") for (int k = 0; k < (count); k++)
+
 /* c[0] x^(n-1) + ... + c[n-1], Horner */
 INLINE vec vec_polynomial(const float *c, int n, vec x)
 {
@@ -26,22 +28,34 @@ INLINE vec vec_negate(vec x)
     return vec_sub(vec_all(-0.0f), x);
 }
 
-/* x = n ln 2 + r, |r| <= ln 2 / 2; returns exp(r) - 1 = r + r^2 (1/2 + r/3! + ... + r^5/7!) (remainder 2e-8 of it), and
- * in *t the sum ROUNDER + n. The first part of ln 2 has few enough bits for n times it to be exact. */
-INLINE vec exp_reduced(vec x, vec *t)
+/* For each of so many x: x = n ln 2 + r, |r| <= ln 2 / 2; leaves exp(r) - 1 = r + r^2 (1/2 + r/3! + ... + r^5/7!)
+ * (remainder 2e-8 of it) in x, and in t the sum ROUNDER + n. The first part of ln 2 has few enough bits for n times it
+ * to be exact. Several are taken side by side, operation by operation: one alone is a chain, and a processor looks only
+ * so far ahead for work to do beside it. */
+INLINE void exp_reduced_each(const int count, vec *x, vec *t)
 {
     static const float c[] = {1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f};
-    *t = vec_fma(x, vec_all(1.44269504f), vec_all(ROUNDER));
-    vec n = vec_sub(*t, vec_all(ROUNDER));
-    vec r = vec_fma(n, vec_all(-0.693145751953125f), x);
-    r = vec_fma(n, vec_all(-1.42860677e-06f), r);
-    return vec_fma(vec_polynomial(c, 6, r), vec_mul(r, r), r);
+    vec y[8];
+
+    ABREAST(k, count) t[k] = vec_fma(x[k], vec_all(1.44269504f), vec_all(ROUNDER));
+    ABREAST(k, count) y[k] = vec_sub(t[k], vec_all(ROUNDER));
+    ABREAST(k, count) x[k] = vec_fma(y[k], vec_all(-0.693145751953125f), x[k]);
+    ABREAST(k, count) x[k] = vec_fma(y[k], vec_all(-1.42860677e-06f), x[k]);
+    ABREAST(k, count) y[k] = vec_all(c[0]);
+#pragma GCC unroll 8
+    for (int i = 1; i < 6; i++) ABREAST(k, count) y[k] = vec_fma(y[k], x[k], vec_all(c[i]));
+    ABREAST(k, count) x[k] = vec_fma(y[k], vec_mul(x[k], x[k]), x[k]);
 }
 
-/* exp(x) for -87 <= x <= 89: above 88.4 it is already infinity, which suits a denominator */
-INLINE vec exp_bounded(vec x)
+INLINE vec exp_reduced(vec x, vec *t)
 {
-    vec t, e = exp_reduced(x, &t);
+    exp_reduced_each(1, &x, t);
+    return x;
+}
+
+/* exp(x) of what exp_reduced() leaves, -87 <= x <= 89: above 88.4 it is already infinity, which suits a denominator */
+INLINE vec exp_whole(vec e, vec t)
+{
     return vec_mul(vec_add(e, vec_all(1.0f)), vec_pow2(t));
 }
 
@@ -63,18 +77,38 @@ INLINE vec vec_exp(vec x)
 }
 
 /* 1 / (1 + exp(-x)) */
+INLINE void vec_sigmoid_each(const int count, vec *x)
+{
+    vec t[4];
+
+    ABREAST(k, count) x[k] = vec_clamp(-87.0f, 89.0f, vec_negate(x[k]));
+    exp_reduced_each(count, x, t);
+    ABREAST(k, count) x[k] = exp_whole(x[k], t[k]);
+    ABREAST(k, count) x[k] = vec_div(vec_all(1.0f), vec_add(vec_all(1.0f), x[k]));
+}
+
 INLINE vec vec_sigmoid(vec x)
 {
-    vec e = exp_bounded(vec_clamp(-87.0f, 89.0f, vec_negate(x)));
-    return vec_div(vec_all(1.0f), vec_add(vec_all(1.0f), e));
+    vec_sigmoid_each(1, &x);
+    return x;
 }
 
 /* tanh |x| = -e / (e + 2), e = exp(-2 |x|) - 1; from 10 on it is 1 */
+INLINE void vec_tanh_each(const int count, vec *x)
+{
+    vec e[4], t[4];
+
+    ABREAST(k, count) e[k] = vec_mul(vec_all(-2.0f), vec_min(vec_all(10.0f), vec_abs(x[k])));
+    exp_reduced_each(count, e, t);
+    ABREAST(k, count) t[k] = vec_pow2(t[k]);
+    ABREAST(k, count) e[k] = vec_fma(e[k], t[k], vec_sub(t[k], vec_all(1.0f)));
+    ABREAST(k, count) x[k] = vec_with_sign(vec_div(e[k], vec_add(e[k], vec_all(2.0f))), x[k]);
+}
+
 INLINE vec vec_tanh(vec x)
 {
-    vec magnitude = vec_min(vec_all(10.0f), vec_abs(x));
-    vec e = expm1_bounded(vec_mul(vec_all(-2.0f), magnitude));
-    return vec_with_sign(vec_div(e, vec_add(e, vec_all(2.0f))), x);
+    vec_tanh_each(1, &x);
+    return x;
 }
 
 /* log(1 + u) = 2 atanh(s), s = u / (2 + u), for 0 <= u <= 1: s <= 1/3, series to s^15 */

@@ -34,10 +34,12 @@ struct state_header {
 struct task {
     const char *name;            /* "raw", "text", "series" */
     rnnd_task id;
+    bool plain;                  /* a step's rows are the network's: before only looks at them, after is not there */
     /* after config and graph are there: verify widths, fill info (input_width, output_width, ...), size task_bytes */
     rnnd_code (*attach)(struct rnnd_model *m, rnnd_error *err);
     void (*reset)(const struct rnnd_model *m, void *task_state);
-    /* a step's input row to a network row; advances causal statistics in task_state. MISMATCH leaves it untouched */
+    /* a step's input row to a network row (plain: the same memory); advances causal statistics in task_state. MISMATCH
+     * leaves it untouched */
     rnnd_code (*before)(const struct rnnd_model *m, void *task_state, const float *input, float *network_row,
                         rnnd_error *err);
     /* the network's output row to the step's output row (NULL = not wanted); may keep the row in task_state */

@@ -81,6 +81,20 @@ rnnd_code model_check_ids(const rnnd_model *m, const float *row, rnnd_error *err
     return RNND_OK;
 }
 
+/* Where the network reads and writes live row i: a plain task's rows are its own. */
+static const float *input_of(const rnnd_workspace *ws, const rnnd_step_row *rows, size_t i)
+{
+    const rnnd_model *m = ws->model;
+    return m->task->plain ? rows[ws->live[i]].input : ws->inputs + i * m->network_inputs;
+}
+
+static float *output_of(const rnnd_workspace *ws, const rnnd_step_row *rows, size_t i)
+{
+    const rnnd_model *m = ws->model;
+    float *wanted = rows[ws->live[i]].output;
+    return m->task->plain && wanted ? wanted : ws->outputs + i * m->network_outputs;
+}
+
 /* One pass of the network over live rows [from, to), all with windows of `length` rows (1 where the state is carried).
  */
 static rnnd_code pass(rnnd_workspace *ws, rnnd_step_row *rows, size_t from, size_t to, size_t length, rnnd_error *err)
@@ -90,10 +104,10 @@ static rnnd_code pass(rnnd_workspace *ws, rnnd_step_row *rows, size_t from, size
     bool sliding = m->config.mode == RNND_SLIDING;
     for (size_t b = 0; b < B; b++) {
         void *state = rows[ws->live[from + b]].state;
-        float *out = ws->outputs + (from + b) * m->network_outputs;
+        float *out = output_of(ws, rows, from + b);
         uint64_t steps = rnnd_state_step(m, state);
         if (!sliding) {
-            ws->in[b] = ws->inputs + (from + b) * width;
+            ws->in[b] = input_of(ws, rows, from + b);
             ws->out[b] = out;
             ws->state_in[b] = ws->state_out[b] = model_recurrent(m, state);
             continue;
@@ -115,10 +129,11 @@ static size_t begin_rows(rnnd_workspace *ws, rnnd_step_row *rows, size_t n, rnnd
 {
     const rnnd_model *m = ws->model;
     size_t live = 0;
+    rnnd_error own; /* written where a row fails: clearing it for each would cost more than looking at most rows */
     for (size_t i = 0; i < n; i++) {
-        float *row = ws->inputs + live * m->network_inputs;
-        rnnd_error own = {.code = RNND_OK};
-        rows[i].code = m->task->before(m, model_task_state(m, rows[i].state), rows[i].input, row, &own);
+        float *made = ws->inputs + live * m->network_inputs;
+        const float *row = m->task->plain ? rows[i].input : made;
+        rows[i].code = m->task->before(m, model_task_state(m, rows[i].state), rows[i].input, made, &own);
         if (!rows[i].code) rows[i].code = model_check_ids(m, row, &own);
         if (rows[i].code) {
             if (first && !first->code) *first = own;
@@ -160,13 +175,16 @@ static void end_rows(rnnd_workspace *ws, rnnd_step_row *rows, size_t live, rnnd_
     const rnnd_model *m = ws->model;
     for (size_t i = 0; i < live; i++) {
         rnnd_step_row *row = &rows[ws->live[i]];
-        const float *out = ws->outputs + i * m->network_outputs;
+        const float *out = output_of(ws, rows, i);
         if (row->code) continue;
         bool finite =
             m->kernels->finite(m->network_outputs, out) &&
             (m->config.mode != RNND_CARRY || m->kernels->finite(m->network_state, model_recurrent(m, row->state)));
-        m->task->after(m, model_task_state(m, row->state), out, row->output);
-        if (finite && (!row->output || m->kernels->finite(m->info.output_width, row->output))) continue;
+        if (!m->task->plain) {
+            m->task->after(m, model_task_state(m, row->state), out, row->output);
+            finite &= !row->output || m->kernels->finite(m->info.output_width, row->output);
+        }
+        if (finite) continue;
         rnnd_error *err = first && !first->code ? first : NULL;
         row->code = fail(err, RNND_NOT_FINITE, "the network computed NaN or infinity at step %llu",
                          (unsigned long long)rnnd_state_step(m, row->state));

@@ -14,6 +14,7 @@ struct recurrent {
     bool reverse;
     int h_state, c_state; /* index of the direct state, or -1 */
     bool h_read, c_read;  /* someone wants the last h, c as a value */
+    bool y_read_once;     /* by a node, a state or the caller */
 };
 
 static enum cell_kind kind_of(const struct graph_node *n)
@@ -135,6 +136,7 @@ static rnnd_code prepare(struct graph *g, struct graph_node *n, rnnd_error *err)
     if (code) return code;
     if (n->inputs[IN_H] >= 0) r->h_state = direct_state(g, n->inputs[IN_H]);
     if (n->inputs[IN_C] >= 0) r->c_state = direct_state(g, n->inputs[IN_C]);
+    r->y_read_once = graph_readers(g, n->outputs[OUT_Y]) == 1;
     /* the state itself counts as one reader */
     if (n->output_count > OUT_H && n->outputs[OUT_H] >= 0)
         r->h_read = graph_readers(g, n->outputs[OUT_H]) > (r->h_state >= 0);
@@ -203,7 +205,11 @@ static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_er
     const struct cell *cell = r->cell;
     const struct tensor *x = &rc->values[n->inputs[IN_X]];
     size_t T = x->dim[0], B = x->dim[1], H = cell->recurrent;
-    rnnd_code code = rc->output(rc, n, OUT_Y, DTYPE_F32, 3, (const size_t[]){T, B, H}, err);
+    bool in_place = r->y_read_once && rc->place.value == n->outputs[OUT_Y]; /* nobody minds how rows are spaced */
+    rnnd_code code = in_place ? RNND_OK : rc->output(rc, n, OUT_Y, DTYPE_F32, 3, (const size_t[]){T, B, H}, err);
+    if (in_place)
+        rc->values[n->outputs[OUT_Y]] =
+            (struct tensor){.dtype = DTYPE_F32, .rank = 3, .dim = {T, B, H}, .data = rc->place.data};
     if (!code && r->h_read) code = rc->output(rc, n, OUT_H, DTYPE_F32, 2, (const size_t[]){B, H}, err);
     if (!code && r->c_read) code = rc->output(rc, n, OUT_C, DTYPE_F32, 2, (const size_t[]){B, cell->c_width}, err);
     if (code) return code;
@@ -214,8 +220,8 @@ static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_er
                       .x_t = B * cell->inputs,
                       .x_b = cell->inputs,
                       .y = rc->values[n->outputs[OUT_Y]].data,
-                      .y_t = B * H,
-                      .y_b = H,
+                      .y_t = in_place ? rc->place.by_t : B * H,
+                      .y_b = in_place ? rc->place.by_b : H,
                       .reverse = r->reverse};
     code = take_mask(rc, n, &s, err);
     if (!code) code = steps_start(&s, rc, err);

@@ -36,6 +36,7 @@ rnnd_code steps_start(struct steps *s, struct run_context *rc, rnnd_error *err)
     if (!size_mul(s->T, FEW_SEQUENCES - 1, &most)) return fail_memory(err, (size_t)-1);
     if (s->T == 1) most = 0; /* only T says how much is taken, so that plans hold for fewer sequences */
     if (most > PROJECT_ROWS) most = PROJECT_ROWS;
+    s->turn = rc->turn;
     s->block = B < FEW_SEQUENCES ? most : 0;
     if (!size_mul(most, cell_projected_width(cell), &floats) || !size_mul(floats, sizeof(float), &floats) ||
         !size_mul(most * 2 + B * 9, sizeof(void *), &pointers) ||
@@ -120,7 +121,8 @@ static void step(struct steps *s, size_t i, float *const *projected)
     if (n == 0) return;
     cell_step(cell, n,
               &(struct cell_rows){.x = projected ? NULL : r->used, .projected = projected ? r->used : NULL, .h = r->h,
-                                  .c = r->c, .h_next = r->h_next, .c_next = r->c_next},
+                                  .c = r->c, .h_next = r->h_next, .c_next = r->c_next,
+                                  .backwards = (s->turn + i) % 2 != 0},
               s->scratch);
     for (size_t k = 0; k < n; k++) {
         s->h[s->active[k]] = r->h_next[k];

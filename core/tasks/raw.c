@@ -1,6 +1,4 @@
 /* raw.c -- the task of no task: rows in are the network's inputs, rows out its outputs. */
-#include <string.h>
-
 #include "core/base/error.h"
 #include "core/tasks/tasks.h"
 
@@ -15,16 +13,10 @@ static rnnd_code before(const struct rnnd_model *m, void *task_state, const floa
                         rnnd_error *err)
 {
     (void)task_state;
+    (void)network_row;
     if (!m->kernels->finite(m->network_inputs, input))
         return fail_at(err, RNND_MISMATCH, "input", "the input row holds NaN or infinity");
-    memcpy(network_row, input, m->network_inputs * sizeof *network_row);
     return RNND_OK;
 }
 
-static void after(const struct rnnd_model *m, void *task_state, const float *network_row, float *output)
-{
-    (void)task_state;
-    if (output) memmove(output, network_row, m->network_outputs * sizeof *output);
-}
-
-const struct task task_raw = {.name = "raw", .id = RNND_RAW, .attach = attach, .before = before, .after = after};
+const struct task task_raw = {.name = "raw", .id = RNND_RAW, .plain = true, .attach = attach, .before = before};
