@@ -116,27 +116,29 @@ static void *work(void *context)
 
 /* ---- the loop thread --------------------------------------------------------------------------------------------- */
 
+/* Those there now. Callbacks may submit, cancel and wake, but not deliver. */
 static void deliver(struct batch *b)
 {
+    struct job *first, *next;
+
     pthread_mutex_lock(&b->lock);
-    size_t count = b->event_count; /* those there now: a busy compute thread must not keep the loop in here */
-    while (count--) {
-        struct job *j = b->events;
-        b->events = j->next_event;
-        if (!b->events) b->events_last = NULL;
-        b->event_count--;
-        j->queued = false;
-        bool progress = j->progress_due, done = j->queued_done;
-        j->progress_due = false;
-        pthread_mutex_unlock(&b->lock);
-        if (progress) j->type->progress(j);
-        if (done) {
-            b->inside--;
-            j->type->done(j);
-        }
-        pthread_mutex_lock(&b->lock);
+    first = b->events;
+    b->events = b->events_last = NULL;
+    for (struct job *j = first; j; j = j->next_event) {
+        j->next_due = j->next_event;
+        j->progress_now = j->progress_due;
+        j->done_now = j->queued_done;
+        j->queued = j->progress_due = false;
     }
     pthread_mutex_unlock(&b->lock);
+    for (struct job *j = first; j; j = next) {
+        bool done = j->done_now;
+        next = j->next_due;
+        if (j->progress_now) j->type->progress(j);
+        if (!done) continue;
+        b->inside--;
+        j->type->done(j);
+    }
 }
 
 void batch_events(struct batch *b)
@@ -155,27 +157,20 @@ static bool goes_over(const struct batch *b, const struct lane *lane, double tic
     return ticked + lane->row_seconds * (double)(rows < LANE_ROWS ? rows : LANE_ROWS) > most;
 }
 
-/* Under the lock. */
-static void hand_over(struct batch *b, struct lane *lane)
-{
-    lane->handed = true;
-    pthread_cond_signal(&b->handed);
-}
-
 /* Ticks what is small, hands the rest over. */
 void batch_after_poll(struct batch *b)
 {
     double ticked = 0;
-    bool any;
+    bool any, work, handed = false;
 
     pthread_mutex_lock(&b->lock);
-    if (b->idle_workers && b->works.first && !held(b)) pthread_cond_broadcast(&b->work_due);
+    work = b->idle_workers && b->works.first && !held(b);
     do {
         any = false;
         for (struct lane *lane = b->lanes; lane; lane = lane->next) {
             if (lane->handed || !tick_due(lane) || held(b)) continue;
             if (goes_over(b, lane, ticked)) {
-                hand_over(b, lane);
+                lane->handed = handed = true;
                 continue;
             }
             double begin = batch_seconds();
@@ -189,6 +184,8 @@ void batch_after_poll(struct batch *b)
         }
     } while (any);
     pthread_mutex_unlock(&b->lock);
+    if (handed) pthread_cond_signal(&b->handed);
+    if (work) pthread_cond_broadcast(&b->work_due);
 }
 
 /* The loop thread alone changes b->lanes, so it may read it without the lock. */
@@ -217,6 +214,8 @@ rnnd_code batch_prepare(struct batch *b, struct model *model, rnnd_error *err)
 
 rnnd_code batch_submit(struct batch *b, struct job *j, rnnd_error *err)
 {
+    bool handed = false;
+
     if (b->inside >= b->limit)
         return engine_fail(err, RNND_BUSY, "", "the queue is full: %zu jobs are waiting or running, the limit is %zu",
                            b->inside, b->limit);
@@ -240,11 +239,12 @@ rnnd_code batch_submit(struct batch *b, struct job *j, rnnd_error *err)
     if (j->type->input) {
         jobs_append(&j->lane->incoming, j);
         j->lane->incoming_count++;
-        if (!j->lane->handed && goes_over(b, j->lane, 0) && !held(b)) hand_over(b, j->lane);
+        if (!j->lane->handed && goes_over(b, j->lane, 0) && !held(b)) j->lane->handed = handed = true;
     } else {
         jobs_append(&b->works, j);
     }
     pthread_mutex_unlock(&b->lock);
+    if (handed) pthread_cond_signal(&b->handed); /* behind the lock: who wakes wants it */
     return RNND_OK;
 }
 
@@ -341,6 +341,7 @@ rnnd_code batch_start(size_t queue_limit, size_t workers, void (*wake)(void *con
                       struct batch **out, rnnd_error *err)
 {
     struct batch *b = calloc(1, sizeof *b);
+    pthread_mutexattr_t attributes;
     sigset_t all, before;
 
     *out = NULL;
@@ -348,7 +349,10 @@ rnnd_code batch_start(size_t queue_limit, size_t workers, void (*wake)(void *con
     b->limit = queue_limit ? queue_limit : 1;
     b->wake = wake;
     b->context = context;
-    pthread_mutex_init(&b->lock, NULL);
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP); /* it is held for a moment at a time */
+    pthread_mutex_init(&b->lock, &attributes);
+    pthread_mutexattr_destroy(&attributes);
     pthread_cond_init(&b->handed, NULL);
     pthread_cond_init(&b->work_due, NULL);
     sigfillset(&all); /* signals are for the main thread */

@@ -54,7 +54,8 @@ struct job {
     bool progress_due, queued_done, queued;     /* under the batch's lock */
     struct lane *lane;
     double submitted, started;                  /* seconds, monotonic */
-    struct job *next, *next_event;
+    bool progress_now, done_now;                /* the loop's, while it delivers; so is next_due */
+    struct job *next, *next_event, *next_due;
 };
 
 /* workers: threads for work; 0: one less than there are processors, so that long work leaves one to steps.

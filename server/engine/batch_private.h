@@ -59,7 +59,7 @@ struct batch {
     struct job_list works;
     size_t idle_workers;
     struct job *events, *events_last;
-    size_t event_count, live, hold;
+    size_t live, hold;
 };
 
 double batch_seconds(void); /* monotonic */
@@ -70,6 +70,15 @@ static inline void jobs_append(struct job_list *list, struct job *j)
     if (list->last) list->last->next = j;
     else list->first = j;
     list->last = j;
+}
+
+static inline void jobs_append_all(struct job_list *list, struct job_list *more)
+{
+    if (!more->first) return;
+    if (list->last) list->last->next = more->first;
+    else list->first = more->first;
+    list->last = more->last;
+    *more = (struct job_list){0};
 }
 
 static inline struct job *jobs_take_first(struct job_list *list)

@@ -205,7 +205,6 @@ static void queue_event(struct batch *b, struct job *j)
     if (b->events_last) b->events_last->next_event = j;
     else b->events = j;
     b->events_last = j;
-    b->event_count++;
 }
 
 static void queue_end(struct batch *b, struct job *j)
@@ -246,10 +245,8 @@ void tick_gather(struct lane *lane)
 {
     struct job *j;
 
-    while ((j = jobs_take_first(&lane->incoming))) {
-        jobs_append(&lane->ready, j);
-        lane->ready_count++;
-    }
+    jobs_append_all(&lane->ready, &lane->incoming);
+    lane->ready_count += lane->incoming_count;
     lane->incoming_count = 0;
     if (!lane->stirred) return;
     lane->stirred = false;
