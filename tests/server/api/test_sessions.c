@@ -204,13 +204,17 @@ static void a_thousand_rows_in_one_request(void **unused)
     struct test_reply many, single;
     char *body = malloc(ROWS * 160), *at = body;
     const char *headers[] = {"Content-Type: application/x-ndjson", NULL};
-    double batches = test_metric(client, "rnnd_step_batches_total");
+    assert_true(test_json(client, "POST", "/test/hold", "{\"jobs\":100}", &single)); /* a row of every session */
+    test_reply_free(&single);
+    double at64 = test_metric(client, "rnnd_step_batch_rows_bucket{le=\"64\"}");
+    double at128 = test_metric(client, "rnnd_step_batch_rows_bucket{le=\"128\"}");
     for (size_t i = 0; i < ROWS; i++)
         at += snprintf(at, 160, "{\"session\":\"many-%zu\",\"model\":\"lstm\",\"inputs\":[[%zu,%zu,1]]}\n", i % OWN,
                        i % OWN, i / OWN);
     assert_true(test_request(client, "POST", "/v1/steps", headers, body, (size_t)(at - body), &many));
     assert_int_equal(many.status, 200);
-    assert_true(test_metric(client, "rnnd_step_batches_total") - batches < ROWS / 10);
+    at64 = test_metric(client, "rnnd_step_batch_rows_bucket{le=\"64\"}") - at64;
+    assert_true(test_metric(client, "rnnd_step_batch_rows_bucket{le=\"128\"}") - at128 > at64);
     for (size_t i = 0; i < ROWS; i += 37) {
         char text[160], path[60];
         const char *line = line_at(many.body, i), *outputs = line ? strstr(line, "\"outputs\"") : NULL;
