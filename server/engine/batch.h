@@ -58,7 +58,8 @@ struct job {
     struct job *next, *next_event, *next_due;
 };
 
-/* workers: threads for work; 0: one less than there are processors, so that long work leaves one to steps.
+/* workers: threads for work; 0: one less than there are processors, four at most, so that
+ * long work leaves a processor to steps.
  * wake: called on a computing thread once per tick or slice that has events for the loop (it must cause batch_events()
  * to run on the loop thread). */
 rnnd_code batch_start(size_t queue_limit, size_t workers, void (*wake)(void *context), void *context,

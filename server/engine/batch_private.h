@@ -7,7 +7,7 @@
 #include "server/engine/batch.h"
 
 #define LANE_ROWS 256
-#define WORKERS_MOST 8
+#define WORKERS_MOST 4
 
 struct job_list {
     struct job *first, *last;
