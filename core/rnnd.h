@@ -237,6 +237,16 @@ typedef struct rnnd_window {
 RNND_API size_t rnnd_window_input_width(const rnnd_model *model);
 RNND_API size_t rnnd_window_output_width(const rnnd_model *model);
 RNND_API rnnd_code rnnd_run_window(rnnd_workspace *ws, const rnnd_window *window, rnnd_error *err);
+/* The same windows and bits in pieces, so that they can share a thread with others. The arrays are borrowed until the
+ * end. A call does about `rows` steps, those of sequences side by side together, and tells in *done whether all are
+ * there; a network that reads whole sequences (backward, attention) does at least one of them, whatever its length.
+ * The workspace may be another in each call. After an error nothing more is done. */
+typedef struct rnnd_window_run rnnd_window_run;
+RNND_API rnnd_code rnnd_window_open(const rnnd_model *model, const rnnd_window *window, rnnd_window_run **out,
+                                    rnnd_error *err);
+RNND_API rnnd_code rnnd_window_work(rnnd_window_run *run, rnnd_workspace *ws, size_t rows, bool *done,
+                                    rnnd_error *err);
+RNND_API void rnnd_window_close(rnnd_window_run *run);
 
 /* The network on whole tensors, as the framework it comes from runs it: any batch, any length, inputs and outputs by
  * name and in the file's own axes (layer lists: [batch][time][features], outputs that are one step [batch][features];

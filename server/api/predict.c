@@ -4,12 +4,14 @@
  * array (application/x-npy), or one window as text/csv. Replies: JSON {"predictions","h"?,"c"?,"mode","model_version",
  * "assumed"?}, .npy, CSV. Predictions have the shape of the network's outputs; inputs may be nested as its inputs are.
  *
- * Windows run as one work job in slices, so that the ticks of sessions come in between. A series model's windows are in
- * original units: each is stepped through a state of its own, the same way a fresh session would be. */
+ * Windows run as one work job in slices, so that those of others, forecasts and a client's leaving come in between. A
+ * series model's windows are in original units: each is stepped through a state of its own, the same way a fresh
+ * session would be. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "server/api/confirm.h"
 #include "server/api/handlers.h"
@@ -17,73 +19,66 @@
 #include "server/engine/fail.h"
 #include "server/engine/stats.h"
 
-#define SLICE_WINDOWS 32
-#define SLICE_STEPS 8192 /* of all windows of a slice together, where a window is shorter */
+#define SLICE_S 1e-3
+#define SLICE_ROWS_FIRST 64
+#define SLICE_ROWS_LEAST 16
+#define SLICE_ROWS_MOST ((size_t)1 << 20)
 
 static const char *const reply_types[] = {"application/json", "application/x-npy", "text/csv"};
 
-/* ---- the job: slices of windows (on the thread that ticks) ------------------------------------------------------- */
+/* ---- the job: slices of windows (on a thread that works) --------------------------------------------------------- */
 
-/* [layers][batch][hidden] <-> the same of `count` windows from `first` on. */
-static void gather(float *slice, const float *whole, const struct predict *p, size_t first, size_t count)
-{
-    for (size_t l = 0; l < p->layers; l++)
-        memcpy(slice + l * count * p->hidden, whole + (l * p->in.batch + first) * p->hidden,
-               count * p->hidden * sizeof *slice);
-}
-
-static void scatter(const float *slice, float *whole, const struct predict *p, size_t first, size_t count)
-{
-    for (size_t l = 0; l < p->layers; l++)
-        memcpy(whole + (l * p->in.batch + first) * p->hidden, slice + l * count * p->hidden,
-               count * p->hidden * sizeof *slice);
-}
-
-/* The library names a window by its place in the slice; this by its place in the request. */
-static rnnd_code check_finite(const struct predict *p, size_t first, size_t count, rnnd_error *err)
+/* The library names a window by its sequence; this by its place in the request. */
+static rnnd_code check_finite(const struct predict *p, rnnd_error *err)
 {
     size_t window = p->out_steps * p->out_width;
-    for (size_t i = first * window; i < (first + count) * window; i++)
+    for (size_t i = 0; i < p->in.batch * window; i++)
         if (!isfinite(p->outputs[i]))
             return engine_fail(err, RNND_NOT_FINITE, "", "window %zu gave no finite number at step %zu", i / window,
                                p->out_steps == 1 ? p->in.steps - 1 : i % window / p->out_width);
     return RNND_OK;
 }
 
-/* Of the slice's final states, [layers][count][hidden]; NULL where they are not asked for. */
-static rnnd_code check_states(const struct predict *p, const float *states, size_t first, size_t count, rnnd_error *err)
+/* Of the final states, [layers][batch][hidden]; NULL where they are not asked for. */
+static rnnd_code check_states(const struct predict *p, const float *states, rnnd_error *err)
 {
-    size_t floats = states ? p->layers * count * p->hidden : 0;
+    size_t floats = states ? p->layers * p->in.batch * p->hidden : 0;
     for (size_t i = 0; i < floats; i++)
         if (!isfinite(states[i]))
             return engine_fail(err, RNND_NOT_FINITE, "", "window %zu left a state that is not finite",
-                               first + i / p->hidden % count);
+                               i / p->hidden % p->in.batch);
     return RNND_OK;
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* A slice should last long enough to pay for its turn, and not so long that others wait for it: how many rows that are
+ * is found out. No answer depends on it. */
+static rnnd_code slice(struct predict *p, rnnd_workspace *ws, bool *done, rnnd_error *err)
+{
+    double begin = seconds();
+    rnnd_code code = rnnd_window_work(p->window, ws, p->slice_rows, done, err);
+    double took = seconds() - begin;
+    if (took < SLICE_S / 2 && p->slice_rows < SLICE_ROWS_MOST) p->slice_rows *= 2;
+    if (took > SLICE_S * 2 && p->slice_rows > SLICE_ROWS_LEAST) p->slice_rows /= 2;
+    return code;
 }
 
 static rnnd_code predict_work(struct job *j, rnnd_workspace *ws, bool *done, rnnd_error *err)
 {
     struct predict *p = (struct predict *)((char *)j - offsetof(struct predict, job));
-    size_t first = p->next, count = p->in.batch - first < p->slice_windows ? p->in.batch - first : p->slice_windows;
-    size_t floats = p->layers * p->slice_windows * p->hidden;
-    float *h0 = p->h0 ? p->slice : NULL, *c0 = p->c0 ? p->slice + floats : NULL;
-    float *hn = p->hn ? p->slice + 2 * floats : NULL, *cn = p->cn ? p->slice + 3 * floats : NULL;
-    if (h0) gather(h0, p->h0, p, first, count);
-    if (c0) gather(c0, p->c0, p, first, count);
-    rnnd_window window = {.batch = count, .steps = p->in.steps,
-                          .inputs = p->in.data + first * p->in.steps * p->in.width, .h0 = h0, .c0 = c0,
-                          .outputs = p->outputs + first * p->out_steps * p->out_width, .hn = hn, .cn = cn};
-    rnnd_code code = rnnd_run_window(ws, &window, err);
-    if (code == RNND_OK || code == RNND_NOT_FINITE) code = check_finite(p, first, count, err);
-    if (code == RNND_OK) code = check_states(p, hn, first, count, err);
-    if (code == RNND_OK) code = check_states(p, cn, first, count, err);
-    if (code != RNND_OK) return code;
-    if (hn) scatter(hn, p->hn, p, first, count);
-    if (cn) scatter(cn, p->cn, p, first, count);
-    stats_add(STAT_WINDOWS, count);
-    p->next += count;
-    *done = p->next == p->in.batch;
-    return RNND_OK;
+    rnnd_code code = slice(p, ws, done, err);
+    if (code == RNND_NOT_FINITE) code = check_finite(p, err);
+    if (code != RNND_OK || !*done) return code;
+    code = check_states(p, p->hn, err);
+    if (code == RNND_OK) code = check_states(p, p->cn, err);
+    if (code == RNND_OK) stats_add(STAT_WINDOWS, p->in.batch);
+    return code;
 }
 
 static void predict_done(struct job *j)
@@ -225,14 +220,9 @@ static rnnd_code take_memory(struct predict *p)
     rnnd_code code;
     p->out_steps = info->output_last && !series ? 1 : p->in.steps;
     p->out_width = series ? info->output_width : rnnd_window_output_width(p->model->handle);
-    p->slice_windows = SLICE_STEPS / p->in.steps;
-    if (p->slice_windows < 1) p->slice_windows = 1;
-    if (p->slice_windows > SLICE_WINDOWS) p->slice_windows = SLICE_WINDOWS;
     code = take(p, &p->outputs, p->in.batch, p->out_steps, p->out_width);
     if (code == RNND_OK && p->want_h) code = take(p, &p->hn, p->layers, p->in.batch, p->hidden);
     if (code == RNND_OK && p->want_c) code = take(p, &p->cn, p->layers, p->in.batch, p->hidden);
-    if (code == RNND_OK && (p->h0 || p->c0 || p->hn || p->cn))
-        code = take(p, &p->slice, 4 * p->layers, p->slice_windows, p->hidden);
     return code;
 }
 
@@ -245,6 +235,10 @@ static void run(struct predict *p)
     }
     p->job.type = &predict_job;
     p->job.model = p->model;
+    p->slice_rows = SLICE_ROWS_FIRST;
+    rnnd_window window = {.batch = p->in.batch, .steps = p->in.steps, .inputs = p->in.data, .h0 = p->h0, .c0 = p->c0,
+                          .outputs = p->outputs, .hn = p->hn, .cn = p->cn};
+    if (code == RNND_OK) code = rnnd_window_open(p->model->handle, &window, &p->window, &p->error);
     if (code == RNND_OK) code = batch_submit(p->app->batch, &p->job, &p->error);
     if (code != RNND_OK) predict_fail(p, NULL);
     else http_on_gone(p->r, predict_gone, p);

@@ -44,8 +44,8 @@ struct predict {
     rnnd_error error;
     /* the window job */
     struct job job;
-    size_t next, slice_windows;     /* the next slice begins there */
-    float *slice;                   /* h0, c0, hn, cn of one slice */
+    rnnd_window_run *window;
+    size_t slice_rows;              /* that the next slice does */
     struct predict_series *series;  /* the series way */
     struct predict_call *whole;     /* the way of whole tensors */
 };

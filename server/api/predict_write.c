@@ -14,7 +14,7 @@ void predict_free(struct predict *p)
     free(p->outputs);
     free(p->hn);
     free(p->cn);
-    free(p->slice);
+    rnnd_window_close(p->window);
     if (p->series) {
         free(p->series->lanes);
         free(p->series->states);

@@ -13,8 +13,9 @@
 
 enum { I = 2, H = 3, ROWS = 2100 };
 
-#define NET(more, end) "{\"format\":1,\"inputs\":[{\"width\":2}],\"layers\":[{\"type\":\"lstm\",\"name\":\"n\"," \
-                       "\"hidden\":3" more "}]" end "}"
+#define NET(more, end)                                                                                                 \
+    "{\"format\":1,\"inputs\":[{\"width\":2}],\"layers\":[{\"type\":\"lstm\",\"name\":\"n\","                          \
+    "\"hidden\":3" more "}]" end "}"
 #define BOTH ",\"direction\":\"bidirectional\""
 #define LAST ",\"output\":\"last\""
 #define BACKWARD                                                                                                       \
@@ -174,18 +175,67 @@ static void every_allocation_fails(void **unused)
         rnnd_error err = {0};
         size_t n = 1;
         run(m, B, T, x, &wanted);
-        assert_int_equal(rnnd_workspace_open(m, 1, &ws, &err), RNND_OK);
         for (; n < 1000; n++) {
+            assert_int_equal(rnnd_workspace_open(m, 1, &ws, &err), RNND_OK);
             rnnd_window w = {.batch = B, .steps = T, .inputs = x, .outputs = found.y, .hn = found.hn, .cn = found.cn};
             mem_fail_at(n);
             rnnd_code code = rnnd_run_window(ws, &w, &err);
             mem_fail_at(0);
+            if (code && code != RNND_NO_MEMORY) fail_msg("allocation %zu: %d %s", n, code, err.message);
+            if (code && rnnd_run_window(ws, &w, &err)) fail_msg("after allocation %zu: %s", n, err.message);
+            same("a row", B, T, wanted.y, found.y, B * (info->output_last ? 1 : T) * info->output_width);
+            rnnd_workspace_close(ws);
             if (!code) break;
-            if (code != RNND_NO_MEMORY) fail_msg("allocation %zu: %d %s", n, code, err.message);
         }
         assert_true(n > 5 && n < 1000);
-        same("a row", B, T, wanted.y, found.y, B * (info->output_last ? 1 : T) * info->output_width);
-        rnnd_workspace_close(ws);
+        rnnd_model_close(m);
+    }
+    builder_free(&b);
+}
+
+/* Pieces of any length, in two workspaces by turns, others' windows in between. */
+static void pieces_are_the_whole(void **unused)
+{
+    (void)unused;
+    static const char *const nets[] = {NET("", ""), NET("", LAST), NET(BOTH, ""), NET(BOTH, LAST)};
+    static const size_t sizes[][2] = {{1, 1}, {1, 700}, {3, 300}, {70, 9}, {130, 3}};
+    static float x[ROWS * I], other[9 * I], dropped[9 * 2 * H];
+    static struct sequences wanted, found;
+    struct model_builder b;
+    builder_init(&b, 16);
+    builder_torch(&b, "n", 4, I, H, 1, true, 0);
+    for (size_t i = 0; i < ROWS * I; i++)
+        x[i] = rng_between(&b.rng, -1, 1);
+    for (size_t k = 0; k < 4 * 5; k++) {
+        size_t B = sizes[k / 4][0], T = sizes[k / 4][1], D = k % 4 < 2 ? 1 : 2, calls = 0;
+        rnnd_model *m = builder_open(&b, nets[k % 4], NULL);
+        rnnd_workspace *ws[2];
+        rnnd_window_run *r;
+        rnnd_error err = {0};
+        bool done = false;
+        for (size_t i = 0; i < D * B * H; i++) {
+            wanted.h0[i] = found.h0[i] = x[i];
+            wanted.c0[i] = found.c0[i] = -x[i];
+        }
+        run(m, B, T, x, &wanted);
+        rnnd_window w = {B, T, x, found.h0, found.c0, found.y, found.hn, found.cn};
+        rnnd_window aside = {.batch = 3, .steps = 3, .inputs = other, .outputs = dropped};
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(rnnd_workspace_open(m, 1, &ws[i], &err), RNND_OK);
+        assert_int_equal(rnnd_window_open(m, &w, &r, &err), RNND_OK);
+        for (; !done; calls++) {
+            size_t rows = 1 + rng_u32(&b.rng) % 200;
+            assert_int_equal(rnnd_window_work(r, ws[calls % 2], rows, &done, &err), RNND_OK);
+            assert_int_equal(rnnd_run_window(ws[calls % 2], &aside, &err), RNND_OK);
+        }
+        if (D == 1 && B * T > 600) assert_true(calls > 2);
+        size_t steps = rnnd_model_info(m)->output_last ? 1 : T;
+        same("outputs in pieces", B, T, wanted.y, found.y, B * steps * D * H);
+        same("hn in pieces", B, T, wanted.hn, found.hn, D * B * H);
+        same("cn in pieces", B, T, wanted.cn, found.cn, D * B * H);
+        rnnd_window_close(r);
+        for (int i = 0; i < 2; i++)
+            rnnd_workspace_close(ws[i]);
         rnnd_model_close(m);
     }
     builder_free(&b);
@@ -193,8 +243,8 @@ static void every_allocation_fails(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(two_directions_are_two_networks),
-                                       cmocka_unit_test(windows_continue), cmocka_unit_test(refused),
-                                       cmocka_unit_test(every_allocation_fails)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_directions_are_two_networks), cmocka_unit_test(windows_continue),
+        cmocka_unit_test(refused), cmocka_unit_test(every_allocation_fails), cmocka_unit_test(pieces_are_the_whole)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
