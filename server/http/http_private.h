@@ -2,8 +2,9 @@
  *
  * Life of a request. It is made when MHD has read the request line and freed when both sides have let go: MHD (its
  * completed callback: `ended`) and the application (`held` from the call of the handler to the answer, the stream's end
- * or the gone callback). A connection whose answer is not there yet, or whose stream has nothing to send, is suspended;
- * MHD then looks neither at its socket nor at its timeout, so a watch on the socket and a deadline of our own do. */
+ * or the gone callback). A connection whose answer is not there by the end of the turn, or whose stream has nothing to
+ * send, is suspended; MHD then looks neither at its socket nor at its timeout, so a watch on the socket and a deadline
+ * of our own do. */
 #ifndef SERVER_HTTP_PRIVATE_H
 #define SERVER_HTTP_PRIVATE_H
 
@@ -90,6 +91,7 @@ struct http_request {
     bool began;                     /* headers complete */
     bool close_connection;          /* after the answer */
     bool swallow;                   /* refused: the body is read and dropped, then the answer goes out */
+    bool parked;                    /* asked for once without an answer: MHD asks again at its next run */
     bool dispatched, in_handler, held, is_gone, client_left, queued, suspended, ended;
     bool given_more;                /* more headers than GIVEN_MOST: MHD is asked for those not in `given` */
     char traceparent[56];
@@ -120,7 +122,7 @@ struct http_server {
     size_t in_flight, suspended;
     uint64_t next_sweep_ms, next_second_ms, id_state[2];
     enum phase phase;
-    bool resumed, handled;           /* since the last MHD_run; since the last after_poll */
+    bool run_again, handled;         /* MHD has something to do at once; a handler ran since the last after_poll */
     bool walking;                    /* over `requests`: none may be freed */
     pthread_mutex_t calls_lock;
     struct http_call *calls, **calls_end; /* under calls_lock */

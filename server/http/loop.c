@@ -140,7 +140,7 @@ static int wait_ms(struct http_server *s)
     uint64_t now = now_ms(), due = s->next_sweep_ms < s->next_second_ms ? s->next_sweep_ms : s->next_second_ms;
     uint64_t wait = due > now ? due - now : 0;
 
-    if (s->resumed || s->handled) return 0;
+    if (s->run_again || s->handled) return 0;
     if (MHD_get_timeout(s->daemon, &mhd) == MHD_YES && mhd < wait) wait = mhd;
     return (int)wait; /* at most a second */
 }
@@ -160,13 +160,13 @@ void loop_turn(struct http_server *s)
             client_left(events[i].data.ptr);
         }
     }
-    s->resumed = s->handled = false;
+    s->run_again = s->handled = false;
     MHD_run(s->daemon);
     loop_run_calls(s);
     s->handled = false;
     if (s->hooks.after_poll) s->hooks.after_poll(s->hooks.context);
-    for (int i = 0; s->resumed && i < RUNS_A_TURN; i++) { /* answers leave now, not a turn later */
-        s->resumed = false;
+    for (int i = 0; s->run_again && i < RUNS_A_TURN; i++) { /* answers leave now, not a turn later */
+        s->run_again = false;
         MHD_run(s->daemon);
     }
     now = now_ms();

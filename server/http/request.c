@@ -79,11 +79,14 @@ void request_suspend(struct http_request *r)
 
 void request_resume(struct http_request *r)
 {
-    if (!r->suspended) return;
+    if (!r->suspended) {
+        r->server->run_again |= r->parked;
+        return;
+    }
     r->suspended = false;
     r->server->suspended--;
     MHD_resume_connection(r->connection->mhd);
-    r->server->resumed = true;
+    r->server->run_again = true;
 }
 
 /* ---- MHD's callbacks ----------------------------------------------------------------------------------------- */
@@ -182,6 +185,7 @@ static enum MHD_Result queue_answer(struct http_request *r, struct MHD_Connectio
     MHD_destroy_response(r->response);
     r->response = NULL;
     r->queued = true;
+    r->server->run_again |= r->parked; /* only what is answered when first asked for is sent in the same run */
     return result;
 }
 
@@ -195,7 +199,9 @@ static void dispatch(struct http_request *r)
     r->in_handler = false;
 }
 
-/* Called once with the headers, then with each piece of the body, then without data until there is an answer. */
+/* Called once with the headers, then with each piece of the body, then without data until there is an answer. Most
+ * requests have theirs by the end of the turn: the first time nothing is done, which makes MHD ask again at its next
+ * run, because suspending and resuming takes the socket out of MHD's epoll and puts it back. */
 enum MHD_Result request_access(void *server, struct MHD_Connection *mhd, const char *url, const char *method,
                                const char *version, const char *data, size_t *bytes, void **context)
 {
@@ -216,7 +222,8 @@ enum MHD_Result request_access(void *server, struct MHD_Connection *mhd, const c
     if (!r->dispatched && !r->swallow) dispatch(r);
     if (r->response) return queue_answer(r, mhd);
     if (r->is_gone || !r->held) return MHD_NO;
-    request_suspend(r);
+    if (r->parked) request_suspend(r);
+    else r->parked = r->server->run_again = true;
     return MHD_YES;
 }
 

@@ -33,6 +33,8 @@ struct fixture {
     pthread_t worker;
     bool worker_started;
     struct http_request *held;                    /* loop thread: answered by /release */
+    struct http_request *turn[8];                 /* loop thread: answered at the end of the turn */
+    size_t turn_count;
     atomic_int handled, client_gone, deadlines, finished, last_status, gone_records, full_seen, rooms;
 };
 
@@ -111,6 +113,9 @@ static void handle(void *context, struct http_request *r)
             join_worker(f);
             f->worker_started = pthread_create(&f->worker, NULL, work, f) == 0;
         }
+    } else if (strncmp(path, "/turn/", 6) == 0) {
+        http_on_gone(r, NULL, NULL);
+        f->turn[f->turn_count++] = r;
     } else if (strcmp(path, "/hang") == 0) {
     } else if (strcmp(path, "/hold") == 0) {
         http_on_gone(r, NULL, NULL);
@@ -137,6 +142,15 @@ static void handle(void *context, struct http_request *r)
     } else {
         echo(r);
     }
+}
+
+static void after_poll(void *context)
+{
+    struct fixture *f = context;
+    size_t n = f->turn_count;
+
+    f->turn_count = 0;
+    for (size_t i = 0; i < n; i++) echo(f->turn[i]);
 }
 
 static void finished(void *context, const struct http_record *record)
@@ -166,7 +180,7 @@ static struct http_options defaults(void)
 static struct fixture *start(const struct http_options *o)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    struct http_hooks hooks = {.context = f, .handle = handle, .finished = finished};
+    struct http_hooks hooks = {.context = f, .handle = handle, .after_poll = after_poll, .finished = finished};
     char message[200];
 
     f->release_call.run = release;
@@ -235,6 +249,42 @@ static void keep_alive_and_pipelining(void **unused)
     assert_non_null(strstr(text, "GET /four"));
     close(fd);
     wait_for(&f->finished, 7);
+    stop(f);
+}
+
+/* As steps are: asked for, put aside, answered once all that was ready has been read. Bodies and large answers between
+ * them; the client hears all in the order of its requests. */
+static void answers_at_the_end_of_the_turn(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    struct fixture *f = start(&o);
+    char request[40000], *large = malloc(20001);
+    int fd = dial(f);
+
+    memset(large, 'y', 20000);
+    large[20000] = 0;
+    for (int i = 0; i < 20; i++) {
+        socket_say(fd, GET("/turn/one"));
+        assert_non_null(strstr(socket_hear(fd, "q=- "), "GET /turn/one"));
+    }
+    snprintf(request, sizeof request, GET("/turn/1") GET("/2") "POST /turn/3 HTTP/1.1\r\n" HOST
+             "Content-Length: 20000\r\n\r\n%s" GET("/turn/4?q=1") "POST /turn/5 HTTP/1.1\r\n" HOST
+             "Content-Length: 0\r\n\r\n" GET("/turn/last"), large);
+    socket_say(fd, request);
+    const char *text = socket_hear(fd, "/turn/last q=- ");
+    static const char *const order[] = {"GET /turn/1 q=- ", "GET /2 q=- ", "POST /turn/3 q=- yyy", "GET /turn/4 q=1 ",
+                                        "POST /turn/5 q=- ", "GET /turn/last q=- "};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        text = strstr(text, order[i]);
+        if (!text) fail_msg("no '%s' behind the answers before it", order[i]);
+    }
+    close(fd);
+    fd = dial(f);
+    socket_say(fd, GET("/turn/gone")); /* and one who does not wait */
+    close(fd);
+    wait_for(&f->finished, 27);
+    free(large);
     stop(f);
 }
 
@@ -625,7 +675,8 @@ int main(void)
 {
     curl_global_init(CURL_GLOBAL_ALL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keep_alive_and_pipelining), cmocka_unit_test(chunked_upload),
+        cmocka_unit_test(keep_alive_and_pipelining),
+        cmocka_unit_test(answers_at_the_end_of_the_turn), cmocka_unit_test(chunked_upload),
         cmocka_unit_test(errors), cmocka_unit_test(streams), cmocka_unit_test(a_client_that_leaves),
         cmocka_unit_test(a_client_that_leaves_in_mid_upload),
         cmocka_unit_test(a_client_that_only_stops_sending),
