@@ -99,16 +99,24 @@ static unsigned count_slashes(const char *p)
     return n;
 }
 
-/* Most patterns differ from a path in the number of their slashes or before their first {..}. */
-static bool may_match(size_t i, const char *path, unsigned slashes)
+/* Most patterns differ from a path in the number of their slashes, before their first {..} or behind their last. */
+static bool may_match(size_t i, const char *path, size_t bytes, unsigned slashes)
 {
     static struct fact { /* of routes[i], made when it is first asked for */
         unsigned slashes;
-        size_t literal;
+        size_t head, tail; /* bytes there */
+        const char *tail_text;
     } facts[sizeof routes / sizeof *routes];
     struct fact *f = &facts[i];
-    if (!f->slashes) *f = (struct fact){count_slashes(routes[i].pattern), strcspn(routes[i].pattern, "{")};
-    return f->slashes == slashes && !strncmp(routes[i].pattern, path, f->literal);
+    if (!f->slashes) {
+        const char *pattern = routes[i].pattern, *close = strrchr(pattern, '}');
+        f->slashes = count_slashes(pattern);
+        f->head = strcspn(pattern, "{");
+        f->tail_text = close ? close + 1 : pattern;
+        f->tail = strlen(f->tail_text);
+    }
+    return f->slashes == slashes && f->head <= bytes && f->tail <= bytes &&
+           !memcmp(routes[i].pattern, path, f->head) && !memcmp(f->tail_text, path + bytes - f->tail, f->tail);
 }
 
 /* *literals counts the bytes matched by themselves: of two patterns that match, the more literal one is meant. */
@@ -136,15 +144,17 @@ static bool match_path(const char *pattern, const char *path, struct route_match
 
 enum route_result routes_match(const char *method, const char *path, struct route_match *out)
 {
-    const struct route *best = NULL;
-    size_t best_literals = 0, literals;
+    const struct route *best = NULL, *filled = NULL; /* filled: whose parts are in out */
+    size_t best_literals = 0, literals, bytes = strlen(path);
     unsigned slashes = count_slashes(path);
 
     out->route = NULL;
     out->count = 0;
     out->allow[0] = '\0';
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        if (!may_match(i, path, slashes) || !match_path(routes[i].pattern, path, out, &literals)) continue;
+        if (!may_match(i, path, bytes, slashes)) continue;
+        filled = &routes[i];
+        if (!match_path(routes[i].pattern, path, out, &literals)) continue;
         if (!strcmp(routes[i].method, method)) {
             if (best && literals <= best_literals) continue;
             best = &routes[i];
@@ -156,7 +166,7 @@ enum route_result routes_match(const char *method, const char *path, struct rout
         }
     }
     if (best) {
-        match_path(best->pattern, path, out, &literals);
+        if (filled != best) match_path(best->pattern, path, out, &literals);
         out->route = best;
         return ROUTE_FOUND;
     }

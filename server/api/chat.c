@@ -10,19 +10,19 @@
 static void put_message(struct json_out *o, struct text_choice *c, const struct text_piece *piece, const char *finish)
 {
     json_open(o, '{');
-    json_put_key(o, "index");
+    json_put_name(o, "index");
     json_put_int(o, (int64_t)c->index);
-    json_put_key(o, "message");
+    json_put_name(o, "message");
     json_open(o, '{');
-    json_put_key(o, "role");
+    json_put_name(o, "role");
     json_put_text(o, "assistant");
-    json_put_key(o, "content");
+    json_put_name(o, "content");
     json_put_string(o, piece->text ? piece->text : "", piece->bytes);
-    json_put_key(o, "refusal");
+    json_put_name(o, "refusal");
     json_put_null(o);
     json_close(o, '}');
     text_put_chat_logprobs(o, c, piece);
-    json_put_key(o, "finish_reason");
+    json_put_name(o, "finish_reason");
     json_put_text(o, finish);
     json_close(o, '}');
 }
@@ -30,21 +30,21 @@ static void put_message(struct json_out *o, struct text_choice *c, const struct 
 static void put_delta(struct json_out *o, struct text_choice *c, const struct text_piece *piece, const char *finish)
 {
     json_open(o, '{');
-    json_put_key(o, "index");
+    json_put_name(o, "index");
     json_put_int(o, (int64_t)c->index);
-    json_put_key(o, "delta");
+    json_put_name(o, "delta");
     json_open(o, '{');
     if (!piece && !finish) {
-        json_put_key(o, "role");
+        json_put_name(o, "role");
         json_put_text(o, "assistant");
     }
     if (!finish) {
-        json_put_key(o, "content");
+        json_put_name(o, "content");
         json_put_string(o, piece && piece->text ? piece->text : "", piece ? piece->bytes : 0);
     }
     json_close(o, '}');
     text_put_chat_logprobs(o, c, piece);
-    json_put_key(o, "finish_reason");
+    json_put_name(o, "finish_reason");
     json_put_text(o, finish);
     json_close(o, '}');
 }

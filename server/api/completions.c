@@ -7,12 +7,12 @@
 static void put_text(struct json_out *o, struct text_choice *c, const struct text_piece *piece, const char *finish)
 {
     json_open(o, '{');
-    json_put_key(o, "index");
+    json_put_name(o, "index");
     json_put_int(o, (int64_t)c->index);
-    json_put_key(o, "text");
+    json_put_name(o, "text");
     json_put_string(o, piece && piece->text ? piece->text : "", piece ? piece->bytes : 0);
     text_put_completion_logprobs(o, c, piece);
-    json_put_key(o, "finish_reason");
+    json_put_name(o, "finish_reason");
     json_put_text(o, finish);
     json_close(o, '}');
 }

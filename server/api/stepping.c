@@ -404,19 +404,19 @@ void stepping_put_row(struct json_out *o, const struct stepping *s, size_t row)
 
 void stepping_put_result(struct json_out *o, const struct stepping *s, bool outputs)
 {
-    json_put_key(o, "step");
+    json_put_name(o, "step");
     json_put_int(o, (int64_t)s->step);
     if (outputs) {
-        json_put_key(o, "outputs");
+        json_put_name(o, "outputs");
         json_open(o, '[');
         for (size_t i = 0; i < s->rows; i++) stepping_put_row(o, s, i);
         json_close(o, ']');
     }
-    json_put_key(o, "replayed");
+    json_put_name(o, "replayed");
     json_put_bool(o, s->replayed);
-    json_put_key(o, "mode");
+    json_put_name(o, "mode");
     json_put_text(o, app_mode_name(s->model->info->mode));
-    json_put_key(o, "model_version");
+    json_put_name(o, "model_version");
     json_put_text(o, s->model->version);
     confirm_put_assumed(o, s->model);
 }

@@ -121,9 +121,9 @@ static void put_piece(struct json_out *o, const struct steps_call *c, size_t row
         json_append(o, id, (size_t)snprintf(id, sizeof id, "id: %llu\ndata: ", (unsigned long long)step));
     o->comma = false;
     json_open(o, '{');
-    json_put_key(o, "step");
+    json_put_name(o, "step");
     json_put_int(o, (int64_t)step);
-    json_put_key(o, "output");
+    json_put_name(o, "output");
     stepping_put_row(o, &c->s, row);
     json_close(o, '}');
     if (c->format == REPLY_EVENTS) json_append(o, "\n\n", 2);
@@ -137,7 +137,7 @@ static void put_end(struct json_out *o, const struct steps_call *c)
     o->comma = false;
     json_open(o, '{');
     if (!events) {
-        json_put_key(o, "done");
+        json_put_name(o, "done");
         json_put_bool(o, true);
     }
     stepping_put_result(o, &c->s, false);

@@ -63,6 +63,9 @@ void json_out_reset(struct json_out *o);
 void json_open(struct json_out *o, char bracket);            /* '{' or '[' */
 void json_close(struct json_out *o, char bracket);           /* '}' or ']' */
 void json_put_key(struct json_out *o, const char *key);
+/* A key that is a literal without anything to escape. */
+#define json_put_name(o, name) json_put_quoted(o, "\"" name "\":", sizeof "\"" name "\":" - 1)
+void json_put_quoted(struct json_out *o, const char *quoted, size_t bytes);
 void json_put_string(struct json_out *o, const char *s, size_t bytes); /* invalid UTF-8 becomes U+FFFD */
 void json_put_text(struct json_out *o, const char *s);       /* zero-terminated, NULL -> null */
 void json_put_float(struct json_out *o, float v);            /* shortest that reads back to the same float */

@@ -80,6 +80,13 @@ void json_put_key(struct json_out *o, const char *key)
     o->comma = false;
 }
 
+void json_put_quoted(struct json_out *o, const char *quoted, size_t bytes)
+{
+    separate(o);
+    put(o, quoted, bytes);
+    o->comma = false;
+}
+
 /* Bytes from s on that a string holds as they are: printable ASCII but quotes and backslashes. Eight at a time: the
  * highest bit of a byte is set where it has that bit itself, or is below 0x20, or is one of the two (taken to zero by
  * the exclusive or, from which 1 borrows). A borrow can make a byte behind a hit look like one, never hide one. */
