@@ -211,6 +211,10 @@ RNND_API void rnnd_workspace_close(rnnd_workspace *ws);
  * attention may look from every step at every other, so that a stranger's long window takes their square. */
 RNND_API void rnnd_workspace_limit(rnnd_workspace *ws, size_t bytes);
 
+/* Threads that share the work of this workspace, 1 if never said, at most 16; the bits are the same. They pay for wide
+ * layers, large batches and windows; between calls they look for work for some tens of microseconds, then sleep. */
+RNND_API rnnd_code rnnd_workspace_threads(rnnd_workspace *ws, size_t threads, rnnd_error *err);
+
 typedef struct rnnd_step_row {
     void *state;        /* advanced in place; distinct states in distinct rows */
     const float *input; /* [input_width]; series: original units, NaN = missing */

@@ -216,15 +216,108 @@ size_t cell_projected_width(const struct cell *cell)
     return packed_width(&cell->own->w_ih);
 }
 
-void cell_project(const struct cell *cell, size_t rows, const float *const *x, float *const *projected,
-                  float *scratch)
-{
-    size_t bytes = cell_projected_width(cell) * sizeof(float);
+/* What a processor does at least, operations a second: it only says whether others are worth asking. */
+#define MEMBER_FLOPS 5e10
+/* Pieces for each member of a team, so that one who comes late leaves little to the others. */
+#define PIECES_EACH ((size_t)2)
+/* Rows of a piece, so that tiles are not cut; weights that the second cache of any processor holds. */
+#define PIECE_ROWS ((size_t)8)
+#define PIECE_WEIGHTS ((size_t)3 << 19)
 
-    for (size_t r = 0; r < rows; r++) memcpy(projected[r], cell->own->bias, bytes);
-    for (size_t r = 0; r < rows; r += CELL_CHUNK)
-        cell->kernels->matmul(&cell->own->w_ih, rows - r < CELL_CHUNK ? rows - r : CELL_CHUNK, x + r, projected + r,
-                              scratch);
+static double seconds_of(const struct packed *w, size_t rows)
+{
+    return 2.0 * (double)rows * (double)w->k * (double)packed_width(w) / MEMBER_FLOPS;
+}
+
+struct project { /* one product, shared by rows */
+    const struct cell *cell;
+    size_t rows, pieces;
+    const float *const *x;
+    float *const *projected;
+    float *scratch;
+};
+
+static void project_piece(void *context, size_t piece)
+{
+    const struct project *p = context;
+    const struct packed *w = &p->cell->own->w_ih;
+    size_t first = p->rows * piece / p->pieces, end = p->rows * (piece + 1) / p->pieces;
+
+    for (size_t r = first; r < end; r++)
+        memcpy(p->projected[r], p->cell->own->bias, cell_projected_width(p->cell) * sizeof(float));
+    for (size_t r = first, n; r < end; r += n) {
+        n = end - r < CELL_CHUNK ? end - r : CELL_CHUNK;
+        p->cell->kernels->matmul(w, n, p->x + r, p->projected + r, p->scratch);
+    }
+}
+
+void cell_project(const struct cell *cell, size_t rows, const float *const *x, float *const *projected,
+                  struct team *team, float *scratch)
+{
+    struct project p = {cell, rows, 1, x, projected, scratch};
+
+    double seconds = seconds_of(&cell->own->w_ih, rows);
+    bool shares = packed_scratch(&cell->own->w_ih, 1) == 0; /* there is no scratch, or enough for one alone */
+
+    if (team && shares && rows > 1 && seconds > TEAM_SHORTEST) {
+        p.pieces = PIECES_EACH * team_threads(team) < rows ? PIECES_EACH * team_threads(team) : rows;
+        team_run(team, project_piece, &p, p.pieces, seconds);
+    } else {
+        project_piece(&p, 0);
+    }
+}
+
+/* The rows from `first` on. */
+static struct cell_rows rows_from(const struct cell *cell, const struct cell_rows *r, size_t first)
+{
+    bool has_c = cell->c_width != 0;
+    return (struct cell_rows){.x = r->x ? r->x + first : NULL, .projected = r->x ? NULL : r->projected + first,
+                              .h = r->h + first, .c = has_c ? r->c + first : NULL,
+                              .h_next = r->h_next + first, .c_next = has_c ? r->c_next + first : NULL,
+                              .backwards = r->backwards};
+}
+
+/* A fused step shared by rows, where there are enough of them and each processor has room for all weights: states stay
+ * where they are; else by panels: weights stay where they are, and new states go round. */
+struct shared_step {
+    const struct cell *cell;
+    size_t rows, pieces;
+    bool by_rows;
+    const struct cell_rows *r;
+    const float *scratch;
+    cell_panels *panels;
+};
+
+static void step_piece(void *context, size_t piece)
+{
+    const struct shared_step *s = context;
+    size_t panels = s->cell->own->w_hh.panels, all = s->by_rows ? s->rows : panels;
+    size_t first = all * piece / s->pieces, end = all * (piece + 1) / s->pieces;
+    if (s->by_rows) {
+        struct cell_rows some = rows_from(s->cell, s->r, first);
+        s->panels(s->cell, end - first, &some, 0, panels, s->scratch);
+    } else {
+        s->panels(s->cell, s->rows, s->r, first, end, s->scratch);
+    }
+}
+
+void cell_share_panels(const struct cell *cell, size_t rows, const struct cell_rows *r, struct team *team,
+                       float *scratch, cell_panels *panels)
+{
+    const struct cell_private *own = cell->own;
+    struct shared_step s = {cell, rows, 1, false, r, scratch, panels};
+    double seconds = seconds_of(&own->w_hh, rows) + (r->x ? seconds_of(&own->w_ih, rows) : 0);
+
+    cell->kernels->step_inputs(&own->sums, rows, r, scratch);
+    if (team && own->w_hh.panels > 1 && seconds > TEAM_SHORTEST) {
+        s.pieces = PIECES_EACH * team_threads(team);
+        s.by_rows = rows >= s.pieces * PIECE_ROWS && cell->weight_bytes < PIECE_WEIGHTS &&
+                    packed_scratch(&own->w_ih, 1) + packed_scratch(&own->w_hh, 1) == 0;
+        if (!s.by_rows && s.pieces > own->w_hh.panels) s.pieces = own->w_hh.panels;
+        team_run(team, step_piece, &s, s.pieces, seconds);
+    } else {
+        step_piece(&s, 0);
+    }
 }
 
 void cell_start_rows(const struct cell *cell, size_t rows, const struct cell_rows *r, float *const *acc,
@@ -243,15 +336,11 @@ size_t cell_scratch_floats(const struct cell *cell, size_t rows)
     return step > project ? step : project;
 }
 
-void cell_step(const struct cell *cell, size_t rows, const struct cell_rows *r, float *scratch)
+void cell_step(const struct cell *cell, size_t rows, const struct cell_rows *r, struct team *team, float *scratch)
 {
-    bool has_c = cell->c_width != 0;
-
     for (size_t i = 0; i < rows; i += CELL_CHUNK) {
-        struct cell_rows some = {.x = r->x ? r->x + i : NULL, .projected = r->x ? NULL : r->projected + i,
-                                 .h = r->h + i, .c = has_c ? r->c + i : NULL,
-                                 .h_next = r->h_next + i, .c_next = has_c ? r->c_next + i : NULL,
-                                 .backwards = r->backwards != (i / CELL_CHUNK % 2 != 0)};
-        cell->own->type->step(cell, rows - i < CELL_CHUNK ? rows - i : CELL_CHUNK, &some, scratch);
+        struct cell_rows some = rows_from(cell, r, i);
+        some.backwards = r->backwards != (i / CELL_CHUNK % 2 != 0);
+        cell->own->type->step(cell, rows - i < CELL_CHUNK ? rows - i : CELL_CHUNK, &some, team, scratch);
     }
 }

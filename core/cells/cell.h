@@ -10,6 +10,7 @@
 #define RNND_CELL_H
 
 #include "core/base/mem.h"
+#include "core/base/team.h"
 #include "core/kernels/kernels.h"
 #include "core/rnnd.h"
 
@@ -56,17 +57,10 @@ size_t cell_scratch_floats(const struct cell *cell, size_t rows);
 
 /* The input part of any number of rows: projected[r] = bias + W_ih x[r], cell_projected_width floats each. */
 void cell_project(const struct cell *cell, size_t rows, const float *const *x, float *const *projected,
-                  float *scratch);
-/* One step of `rows` sequences from their inputs x, or, where x is NULL, from projected inputs. c_next[r] may be c[r],
- * h_next[r] must not overlap any h; c, c_next are NULL for cells without c. The same bits either way, in any batch and
- * any split of it. */
-struct cell_rows {
-    const float *const *x, *const *projected, *const *h, *const *c;
-    float *const *h_next, *const *c_next;
-    /* Steps that take turns in it find the weights that the one before left in the cache, where not all fit there. */
-    bool backwards;
-};
-void cell_step(const struct cell *cell, size_t rows, const struct cell_rows *r, float *scratch);
+                  struct team *team, float *scratch);
+/* One step of `rows` sequences: the same bits from x or from projected rows, in any batch, any split of it, by any team
+ * (NULL: by the caller alone). */
+void cell_step(const struct cell *cell, size_t rows, const struct cell_rows *r, struct team *team, float *scratch);
 
 /* One struct per kind, one table (cell.c). */
 struct cell_type {
@@ -74,7 +68,8 @@ struct cell_type {
     size_t gates;
     size_t (*scratch)(const struct cell *cell, size_t rows); /* floats, for a step of rows <= CELL_CHUNK */
     rnnd_code (*prepare)(const struct cell_spec *spec, struct cell *cell, rnnd_error *err);
-    void (*step)(const struct cell *cell, size_t rows, const struct cell_rows *r, float *scratch); /* <= CELL_CHUNK */
+    /* rows <= CELL_CHUNK */
+    void (*step)(const struct cell *cell, size_t rows, const struct cell_rows *r, struct team *team, float *scratch);
 };
 
 #endif

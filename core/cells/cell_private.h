@@ -49,6 +49,12 @@ rnnd_code cell_fold_bias(struct cell *cell, const struct cell_spec *spec, size_t
 /* The step's rows from the bias or the projection on, with the x part added: acc[r], cell_projected_width floats. */
 void cell_start_rows(const struct cell *cell, size_t rows, const struct cell_rows *r, float *const *acc,
                      float *scratch);
+/* Panels first .. end - 1 of a fused step; scratch holds its inputs. */
+typedef void cell_panels(const struct cell *cell, size_t rows, const struct cell_rows *r, size_t first, size_t end,
+                         const float *scratch);
+/* All panels, by the team if there is one. */
+void cell_share_panels(const struct cell *cell, size_t rows, const struct cell_rows *r, struct team *team,
+                       float *scratch, cell_panels *panels);
 /* x limited to -limit .. limit; 0 = no limit; NaN stays. */
 void cell_limit(float *x, size_t n, float limit);
 

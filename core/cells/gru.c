@@ -74,15 +74,18 @@ static void step_before(const struct cell *cell, size_t rows, const struct cell_
     cell->kernels->gru_before(&own->gru, rows, gates, n, r->h, r->h_next);
 }
 
-static void step(const struct cell *cell, size_t rows, const struct cell_rows *r, float *memory)
+static void panels(const struct cell *cell, size_t rows, const struct cell_rows *r, size_t first, size_t end,
+                   const float *scratch)
 {
-    const struct cell_private *own = cell->own;
+    cell->kernels->gru_step(&cell->own->gru, &cell->own->sums, rows, r, first, end, scratch);
+}
 
-    if (own->reset_before)
+static void step(const struct cell *cell, size_t rows, const struct cell_rows *r, struct team *team, float *memory)
+{
+    if (cell->own->reset_before)
         step_before(cell, rows, r, memory);
     else
-        cell->kernels->gru_step(&own->gru, &own->sums, rows, r->x, r->projected, r->h, r->h_next,
-                                    r->backwards, memory);
+        cell_share_panels(cell, rows, r, team, memory, panels);
 }
 
 const struct cell_type cell_gru = {"gru", 3, scratch, prepare, step};

@@ -63,15 +63,21 @@ static size_t scratch(const struct cell *cell, size_t rows)
     return rows * width + (gates > projection ? gates : projection);
 }
 
-static void step(const struct cell *cell, size_t rows, const struct cell_rows *r, float *memory)
+static void panels(const struct cell *cell, size_t rows, const struct cell_rows *r, size_t first, size_t end,
+                   const float *scratch)
+{
+    cell->kernels->lstm_step(&cell->own->lstm, &cell->own->sums, rows, r, first, end, scratch);
+}
+
+static void step(const struct cell *cell, size_t rows, const struct cell_rows *r, struct team *team, float *memory)
 {
     const struct cell_private *own = cell->own;
     size_t padded = cell_padded(cell), width = packed_width(&own->w_hr);
     float *inner[CELL_CHUNK], *acc[CELL_CHUNK], *rest = memory + rows * (padded + width);
+    struct cell_rows unprojected = *r;
 
     if (!own->w_hr.w) {
-        cell->kernels->lstm_step(&own->lstm, &own->sums, rows, r->x, r->projected, r->h, r->c, r->c_next, r->h_next,
-                                 r->backwards, memory);
+        cell_share_panels(cell, rows, r, team, memory, panels);
         return;
     }
     assert(rows >= 1 && rows <= CELL_CHUNK);
@@ -80,8 +86,8 @@ static void step(const struct cell *cell, size_t rows, const struct cell_rows *r
         acc[i] = inner[i] + padded;
         memset(acc[i], 0, width * sizeof(float));
     }
-    cell->kernels->lstm_step(&own->lstm, &own->sums, rows, r->x, r->projected, r->h, r->c, r->c_next, inner,
-                             r->backwards, rest);
+    unprojected.h_next = inner;
+    cell_share_panels(cell, rows, &unprojected, team, rest, panels);
     cell->kernels->matmul(&own->w_hr, rows, (const float *const *)inner, acc, rest);
     for (size_t i = 0; i < rows; i++) {
         memcpy(r->h_next[i], acc[i], cell->recurrent * sizeof(float));

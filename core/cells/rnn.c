@@ -27,10 +27,11 @@ static size_t scratch(const struct cell *cell, size_t rows)
     return rows * cell_padded(cell) + (x > h ? x : h);
 }
 
-static void step(const struct cell *cell, size_t rows, const struct cell_rows *r, float *memory)
+static void step(const struct cell *cell, size_t rows, const struct cell_rows *r, struct team *team, float *memory)
 {
     float *acc[CELL_CHUNK] = {NULL}, *rest = memory + rows * cell_padded(cell);
 
+    (void)team; /* one gate is little to share */
     assert(rows >= 1 && rows <= CELL_CHUNK);
     for (size_t i = 0; i < rows; i++) acc[i] = memory + i * cell_padded(cell);
     cell_start_rows(cell, rows, r, acc, rest);

@@ -138,6 +138,7 @@ rnnd_code graph_compile(struct graph *g, rnnd_error *err);
 
 /* Running. A run owns the scratch of one thread: sized once for max_rows sequences of max_steps steps. */
 struct graph_run;
+struct team;
 rnnd_code graph_run_open(const struct graph *g, size_t max_rows, size_t max_steps, struct graph_run **out,
                          rnnd_error *err);
 void graph_run_close(struct graph_run *run);
@@ -148,6 +149,8 @@ rnnd_code graph_run_reserve(struct graph_run *run, size_t rows, size_t steps, rn
  * be read, until the next pass. MISMATCH, TOO_LARGE name the node. */
 rnnd_code graph_run_tensors(struct graph_run *run, const struct tensor *inputs, rnnd_error *err);
 const struct tensor *graph_run_value(const struct graph_run *run, int value);
+/* Who shares the work of cells from here on; borrowed, NULL: nobody. */
+void graph_run_team(struct graph_run *run, struct team *team);
 /* Bytes that passes of a tensor graph may take at most, 4 GiB if never said; beyond, TOO_LARGE. */
 void graph_run_limit(struct graph_run *run, size_t bytes);
 /* T steps of B sequences: one pass, or, where the graph is stepwise, one for each step. Row pointers:

@@ -143,6 +143,11 @@ void graph_run_limit(struct graph_run *run, size_t bytes)
     run->limit = bytes;
 }
 
+void graph_run_team(struct graph_run *run, struct team *team)
+{
+    run->rc.team = team;
+}
+
 /* Where outputs, [T][B] rows of `width` floats, begin and how they are spaced, if evenly and none over another. The
  * inputs may be read where they are, so that no output must be written over them before the last node has run. */
 static void find_place(struct graph_run *run, size_t T, size_t B, const float *const *inputs, float *const *outputs)

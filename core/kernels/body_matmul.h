@@ -288,18 +288,27 @@ static float reduce_row(size_t n, const float *x, uint8_t *q)
     return !finite ? __builtin_nanf("") : usable ? most / 127.0f : 0.0f;
 }
 
-/* The inputs as the product reads them; scratch as packed_scratch() says. */
-INLINE struct product_rows product_inputs(const struct packed *w, size_t rows, const float *const *x, float *scratch)
+/* The inputs as the product reads them, of which INT8 finds its own in scratch, as packed_scratch() says: rows of
+ * bytes, then a scale each. */
+INLINE struct product_rows product_inputs(const struct packed *w, size_t rows, const float *const *x,
+                                          const float *scratch)
 {
     struct product_rows in = {.x = x};
     if (w->precision != PRECISION_INT8 || !x) return in;
     size_t line = (packed_groups(PRECISION_INT8, w->k) + LANES - 1) / LANES * LANES;
-    float *scale = scratch + rows * line;
     in.q = (const uint8_t *)scratch;
     in.stride = 4 * line;
-    in.scale = scale;
-    for (size_t r = 0; r < rows; r++) scale[r] = reduce_row(w->k, x[r], (uint8_t *)scratch + r * in.stride);
+    in.scale = scratch + rows * line;
     return in;
+}
+
+/* Puts them there. */
+static void reduce_rows(const struct packed *w, size_t rows, const float *const *x, float *scratch)
+{
+    const struct product_rows in = product_inputs(w, rows, x, scratch);
+    if (!in.q) return;
+    float *scale = scratch + (in.scale - scratch);
+    for (size_t r = 0; r < rows; r++) scale[r] = reduce_row(w->k, x[r], (uint8_t *)scratch + r * in.stride);
 }
 
 /* Few panels at a time, so that their weights are still near when the next rows come; rows in tiles of equal height
@@ -307,6 +316,7 @@ INLINE struct product_rows product_inputs(const struct packed *w, size_t rows, c
 static void matmul(const struct packed *w, size_t rows, const float *const *x, float *const *acc, float *scratch)
 {
     const struct product_rows in = product_inputs(w, rows, x, scratch);
+    reduce_rows(w, rows, x, scratch);
     size_t tiles = tiles_of(w->precision, w->nv, rows);
     size_t chunk = rows == 1 ? w->panels : w->nv >= 3 ? 1 : 4 / w->nv;
 

@@ -104,6 +104,16 @@ struct cell_sums { /* what the gates of a cell are summed from; gates layout, pa
     const float *b_hn; /* GRU: [panels][16], what the h part of n starts from */
 };
 
+/* One step of a cell, sequence by sequence: its inputs x, or, where x is NULL, projected rows, which hold the bias and
+ * the x part already. c_next[r] may be c[r], h_next[r] must not overlap any h; c, c_next are NULL for cells without
+ * c. */
+struct cell_rows {
+    const float *const *x, *const *projected, *const *h, *const *c;
+    float *const *h_next, *const *c_next;
+    /* Steps that take turns in it find the weights that the one before left in the cache, where not all fit there. */
+    bool backwards;
+};
+
 struct kernels {
     const char *name;
     /* acc[r][*] = fma chain over k of w and x[r][0..k) on top of what acc[r] holds. x rows are exact: never read past
@@ -111,16 +121,15 @@ struct kernels {
     void (*matmul)(const struct packed *w, size_t rows, const float *const *x, float *const *acc, float *scratch);
     /* y = act(x), n floats; in place allowed. */
     void (*activate)(struct act act, size_t n, const float *x, float *y);
-    /* One step of `rows` sequences, fused panel by panel, from the last panel to the first if backwards. The sums start
-     * from the bias and the x part (x), or from rows that hold both already (x NULL, projected); c may be c_prev,
-     * h_next must not be h. scratch: packed_scratch() floats of w_ih, then of w_hh. */
-    void (*lstm_step)(const struct lstm_epilogue *e, const struct cell_sums *s, size_t rows, const float *const *x,
-                      const float *const *projected, const float *const *h, const float *const *c_prev,
-                      float *const *c, float *const *h_next, bool backwards, float *scratch);
+    /* One step of `rows` sequences, fused panel by panel, of which first .. end - 1 are done here, from the last to the
+     * first if the rows are to go backwards. scratch: packed_scratch() floats of w_ih, then of w_hh, which
+     * step_inputs() has filled for all panels. */
+    void (*step_inputs)(const struct cell_sums *s, size_t rows, const struct cell_rows *r, float *scratch);
+    void (*lstm_step)(const struct lstm_epilogue *e, const struct cell_sums *s, size_t rows, const struct cell_rows *r,
+                      size_t first, size_t end, const float *scratch);
     /* GRU, reset after the product: n = act(x part + r * h part). */
-    void (*gru_step)(const struct gru_epilogue *e, const struct cell_sums *s, size_t rows, const float *const *x,
-                     const float *const *projected, const float *const *h, float *const *h_next, bool backwards,
-                     float *scratch);
+    void (*gru_step)(const struct gru_epilogue *e, const struct cell_sums *s, size_t rows, const struct cell_rows *r,
+                     size_t first, size_t end, const float *scratch);
     /* GRU, reset before: first rh = act(acc.r) * h_prev from acc [panel][gate][16] with gates r z n (n holds the x
      * part); then, after a matmul of rh with the n weights into nacc [panel][16], which started at 0, the update with
      * n = act(acc.n + nacc). */

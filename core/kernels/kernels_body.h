@@ -14,6 +14,7 @@ const struct kernels ROW = {
     .name = ROW_NAME,
     .matmul = matmul,
     .activate = activate,
+    .step_inputs = step_inputs,
     .lstm_step = lstm_step,
     .gru_step = gru_step,
     .gru_reset = gru_reset,

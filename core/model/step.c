@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/base/team.h"
 #include "core/model/assume.h"
 #include "core/model/workspace.h"
 
@@ -53,6 +54,7 @@ void rnnd_workspace_close(rnnd_workspace *ws)
 {
     if (!ws) return;
     graph_run_close(ws->run);
+    team_close(ws->team);
     mem_free(ws->inputs);
     mem_free(ws->outputs);
     mem_free(ws->states);
@@ -68,6 +70,17 @@ void rnnd_workspace_close(rnnd_workspace *ws)
 void rnnd_workspace_limit(rnnd_workspace *ws, size_t bytes)
 {
     graph_run_limit(ws->run, bytes);
+}
+
+rnnd_code rnnd_workspace_threads(rnnd_workspace *ws, size_t threads, rnnd_error *err)
+{
+    struct team *team = NULL;
+    rnnd_code code = threads == 1 ? RNND_OK : team_open(threads, &team, err);
+    if (code) return code;
+    graph_run_team(ws->run, team);
+    team_close(ws->team);
+    ws->team = team;
+    return RNND_OK;
 }
 
 rnnd_code model_check_ids(const rnnd_model *m, const float *row, rnnd_error *err)

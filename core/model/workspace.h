@@ -17,6 +17,7 @@ void window_rows_free(struct window_rows *w);
 struct rnnd_workspace {
     const rnnd_model *model;
     struct graph_run *run;
+    struct team *team;      /* NULL: one thread */
     size_t max_rows;        /* of one pass of a step */
     size_t steps;           /* of such a pass: 1, or a sliding model's window */
     float *inputs;          /* [max_rows][network inputs] */

@@ -12,6 +12,7 @@ struct run_context { /* what an op sees while it runs */
     const float *const *state_in; /* [B] -> all states of a sequence; for nodes that own a direct state */
     float *const *state_out;
     const size_t *state_offset;   /* floats before state i in such a row */
+    struct team *team;            /* who shares the work of cells, or NULL */
     size_t turn;                  /* steps run before: cells go through their weights forwards, then backwards */
     /* Where the caller wants the rows of a value, the graph's only output, if they are evenly spaced: step t of
      * sequence b at data + t * by_t + b * by_b. Whoever makes it may put them there, and the tensor's data too; else it

@@ -37,6 +37,7 @@ rnnd_code steps_start(struct steps *s, struct run_context *rc, rnnd_error *err)
     if (s->T == 1) most = 0; /* only T says how much is taken, so that plans hold for fewer sequences */
     if (most > PROJECT_ROWS) most = PROJECT_ROWS;
     s->turn = rc->turn;
+    s->team = rc->team;
     s->block = B < FEW_SEQUENCES ? most : 0;
     if (!size_mul(most, cell_projected_width(cell), &floats) || !size_mul(floats, sizeof(float), &floats) ||
         !size_mul(most * 2 + B * 9, sizeof(void *), &pointers) ||
@@ -123,7 +124,7 @@ static void step(struct steps *s, size_t i, float *const *projected)
               &(struct cell_rows){.x = projected ? NULL : r->used, .projected = projected ? r->used : NULL, .h = r->h,
                                   .c = r->c, .h_next = r->h_next, .c_next = r->c_next,
                                   .backwards = (s->turn + i) % 2 != 0},
-              s->scratch);
+              s->team, s->scratch);
     for (size_t k = 0; k < n; k++) {
         s->h[s->active[k]] = r->h_next[k];
         if (has_c) s->c[s->active[k]] = r->c_next[k];
@@ -137,7 +138,7 @@ static void run_projected(struct steps *s)
         for (size_t i = 0; i < steps; i++)
             for (size_t b = 0; b < s->B; b++)
                 s->rows.x[i * s->B + b] = s->x + time_of(s, b, done + i) * s->x_t + b * s->x_b;
-        cell_project(s->cell, steps * s->B, s->rows.x, s->rows.projected, s->scratch);
+        cell_project(s->cell, steps * s->B, s->rows.x, s->rows.projected, s->team, s->scratch);
         for (size_t i = 0; i < steps; i++)
             step(s, done + i, s->rows.projected + i * s->B);
     }

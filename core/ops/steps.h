@@ -24,7 +24,8 @@ struct steps {
     const float **h, **c; /* [B] */
     float **c_next;       /* [B] */
     /* its own */
-    size_t turn;          /* run_context.turn */
+    size_t turn;          /* run_context's, as team */
+    struct team *team;
     size_t block;         /* rows projected at a time, 0 = steps read x themselves */
     const float *zeros;   /* one row, wide enough for h and c */
     struct steps_rows { const float **x, **used, **h, **c; float **projected, **h_next, **c_next; } rows;

@@ -16,6 +16,7 @@
 enum { STEPS = 6 };
 
 static struct rng rng;
+static struct team *team; /* who shares the steps of batch_run(), or NULL */
 
 static size_t draw(size_t low, size_t high)
 {
@@ -212,7 +213,7 @@ static void batch_step(const struct cell *cell, struct batch *b, float *const *x
     const struct cell_rows rows = {.x = (const float *const *)x, .projected = (const float *const *)projected,
                                    .h = (const float *const *)b->h + from, .c = (const float *const *)b->c + from,
                                    .h_next = b->h_next + from, .c_next = b->c + from};
-    cell_step(cell, n, &rows, scratch);
+    cell_step(cell, n, &rows, team, scratch);
     for (size_t r = from; r < from + n; r++) {
         float *old = b->h[r];
         b->h[r] = b->h_next[r];
@@ -228,7 +229,7 @@ static void batch_run(const struct cell *cell, struct batch *b, size_t first, si
     mem_fail_at(0);
     for (size_t t = first; t < end; t++) {
         bool project = (t + from) % 2;
-        if (project) cell_project(cell, n, (const float *const *)b->x[t] + from, b->projected + from, scratch);
+        if (project) cell_project(cell, n, (const float *const *)b->x[t] + from, b->projected + from, team, scratch);
         batch_step(cell, b, project ? NULL : b->x[t] + from, b->projected + from, from, n, scratch);
     }
     assert_int_equal(mem_fail_at(0), 0); /* a step never allocates */
@@ -305,10 +306,13 @@ static void batch_same(const struct cell *cell, const struct batch *a, const str
     }
 }
 
-/* Whole batch, two parts and single rows; every row of kernels; more rows than a chunk. */
+/* Whole batch, two parts by a team and single rows; every row of kernels; more rows than a chunk. */
 static void one_answer(void **unused)
 {
     (void)unused;
+    struct team *helpers;
+    rnnd_error err;
+    assert_int_equal(team_open(3, &helpers, &err), RNND_OK);
     const struct kernels *const *all;
     size_t count = kernels_list(&all);
     for (int round = 0; round < 54; round++) {
@@ -322,8 +326,10 @@ static void one_answer(void **unused)
             struct cell *other = prepared(&s, all[k]);
             struct batch *split = batch_copy(cell, start), *single = batch_copy(cell, start);
             size_t cut = draw(0, start->rows);
+            team = helpers;
             batch_run(other, split, 0, STEPS, 0, cut);
             batch_run(other, split, 0, STEPS, cut, start->rows - cut);
+            team = NULL;
             batch_same(cell, split, want);
             for (size_t r = 0; r < start->rows; r++) batch_run(other, single, 0, STEPS, r, 1);
             batch_same(cell, single, want);
@@ -336,6 +342,7 @@ static void one_answer(void **unused)
         cell_free(cell);
         spec_free(&s);
     }
+    team_close(helpers);
 }
 
 /* Inputs of all steps projected at once, as a window does, give what step by step gives. */
@@ -354,7 +361,7 @@ static void a_window_is_its_steps(void **unused)
             projected[t] = floats(cell_projected_width(cell), 1);
             x[t] = got->x[t][0];
         }
-        cell_project(cell, STEPS, x, projected, scratch);
+        cell_project(cell, STEPS, x, projected, team, scratch);
         for (size_t t = 0; t < STEPS; t++)
             batch_step(cell, got, NULL, projected + t, 0, 1, scratch);
         batch_same(cell, got, want);

@@ -405,9 +405,14 @@ static struct epilogue_result case_run(const struct epilogue_case *e, enum epilo
         size_t n = e->rows - r < piece ? e->rows - r : piece;
         const float *const *x = other_way ? NULL : in(&e->x) + r, *const *p = other_way ? in(&projected) + r : NULL;
         const float *const *h = in(&e->state) + r, *const *c = other_way ? in(&out.c) + r : in(&e->c) + r;
-        if (kind == LSTM_STEP)
-            k->lstm_step(&e->lstm, &sums, n, x, p, h, c, out.c.at + r, out.h.at + r, r % 2 != 0, scratch);
-        if (kind == GRU_STEP) k->gru_step(&e->gru, &sums, n, x, p, h, out.h.at + r, r % 2 != 0, scratch);
+        size_t panels = sums.w_hh->panels, cut = r % (panels + 1); /* in two parts, either maybe empty */
+        struct cell_rows step = {x, p, h, c, out.h.at + r, out.c.at + r, r % 2 != 0};
+        if (kind == LSTM_STEP || kind == GRU_STEP) k->step_inputs(&sums, n, &step, scratch);
+        for (size_t part = 0; part < 2; part++) {
+            size_t first = part ? cut : 0, end = part ? panels : cut;
+            if (kind == LSTM_STEP) k->lstm_step(&e->lstm, &sums, n, &step, first, end, scratch);
+            if (kind == GRU_STEP) k->gru_step(&e->gru, &sums, n, &step, first, end, scratch);
+        }
         if (kind == GRU_BEFORE) k->gru_before(&e->gru, n, acc.at + r, nacc.at + r, h, out.h.at + r);
         if (kind == GRU_RESET) k->gru_reset(&e->gru, n, acc.at + r, h, out.h.at + r);
     }
@@ -494,7 +499,9 @@ static void a_closed_gru_keeps_its_state(void **unused)
         if (i / LANES % 3 == 1) e.bias[i] = 400; /* beyond what the weights can say */
     for (int step = 0; step < 50; step++) {
         struct rows last = now;
-        k->gru_step(&e.gru, &sums, e.rows, in(&e.x), NULL, in(&now), next.at, false, scratch);
+        struct cell_rows r = {.x = in(&e.x), .h = in(&now), .h_next = next.at};
+        k->step_inputs(&sums, e.rows, &r, scratch);
+        k->gru_step(&e.gru, &sums, e.rows, &r, 0, sums.w_hh->panels, scratch);
         now = next;
         next = last;
     }
@@ -520,7 +527,9 @@ static void a_closed_lstm_keeps_its_cell(void **unused)
         if (i / LANES % 4 < 2) e.bias[i] = i / LANES % 4 == 0 ? -400 : 400; /* beyond what the weights can say */
     for (int step = 0; step < 50; step++) {
         struct rows next = rows_copy(&e.state, e.rows, e.hidden);
-        k->lstm_step(&e.lstm, &sums, e.rows, in(&e.x), NULL, in(&e.state), in(&c), c.at, next.at, false, scratch);
+        struct cell_rows r = {.x = in(&e.x), .h = in(&e.state), .c = in(&c), .h_next = next.at, .c_next = c.at};
+        k->step_inputs(&sums, e.rows, &r, scratch);
+        k->lstm_step(&e.lstm, &sums, e.rows, &r, 0, sums.w_hh->panels, scratch);
         rows_free(&next);
     }
     rows_same(&c, &e.c, e.rows, e.hidden);

@@ -129,6 +129,45 @@ static void windows_continue(void **unused)
     builder_free(&b);
 }
 
+/* Windows and steps of a wide network by three threads are those of one; the number of threads may change. */
+static void threads_change_no_bit(void **unused)
+{
+    (void)unused;
+    enum { B = 40, T = 12, WIDE = 150 };
+    static float x[B * T * I], one[B * T * WIDE], many[B * T * WIDE];
+    struct model_builder b;
+    rnnd_error err;
+    builder_init(&b, 14);
+    builder_torch(&b, "n", 4, I, WIDE, 2, false, 0);
+    rnnd_model *m =
+        builder_open(&b,
+                     "{\"format\":1,\"inputs\":[{\"width\":2}],\"layers\":[{\"type\":\"lstm\",\"name\":\"n\","
+                     "\"hidden\":150,\"layers\":2}]}",
+                     NULL);
+    for (size_t i = 0; i < B * T * I; i++)
+        x[i] = rng_between(&b.rng, -1, 1);
+    rnnd_workspace *ws;
+    assert_int_equal(rnnd_workspace_open(m, B, &ws, &err), RNND_OK);
+    rnnd_window w = {.batch = B, .steps = T, .inputs = x, .outputs = one};
+    if (rnnd_run_window(ws, &w, &err)) fail_msg("%s", err.message);
+    for (size_t batch = B; batch > 0; batch = batch == B ? 3 : batch == 3 ? 1 : 0) {
+        assert_int_equal(rnnd_workspace_threads(ws, 2 + batch % 2, &err), RNND_OK);
+        w.batch = batch;
+        w.outputs = many;
+        if (rnnd_run_window(ws, &w, &err)) fail_msg("%s", err.message);
+        same("threads", batch, T, one, many, batch * T * WIDE);
+    }
+    assert_int_equal(rnnd_workspace_threads(ws, 0, &err), RNND_INVALID);
+    assert_int_equal(rnnd_workspace_threads(ws, 17, &err), RNND_INVALID);
+    assert_string_equal(err.param, "threads");
+    assert_int_equal(rnnd_workspace_threads(ws, 1, &err), RNND_OK);
+    if (rnnd_run_window(ws, &w, &err)) fail_msg("%s", err.message);
+    same("one thread again", w.batch, T, one, many, w.batch * T * WIDE);
+    rnnd_workspace_close(ws);
+    rnnd_model_close(m);
+    builder_free(&b);
+}
+
 static void refused(void **unused)
 {
     (void)unused;
@@ -245,6 +284,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_directions_are_two_networks), cmocka_unit_test(windows_continue),
-        cmocka_unit_test(refused), cmocka_unit_test(every_allocation_fails), cmocka_unit_test(pieces_are_the_whole)};
+        cmocka_unit_test(threads_change_no_bit), cmocka_unit_test(refused),
+        cmocka_unit_test(every_allocation_fails), cmocka_unit_test(pieces_are_the_whole)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
