@@ -43,6 +43,16 @@ static void put(const char *text, size_t bytes)
     logging.used += bytes;
 }
 
+/* v in at least so many digits; where it ends. */
+static char *put_digits(char *out, uint64_t v, int least)
+{
+    char text[24], *p = text + sizeof text;
+    for (; v || least > 0; v /= 10, least--) *--p = (char)('0' + v % 10);
+    size_t n = (size_t)(text + sizeof text - p);
+    memcpy(out, p, n);
+    return out + n;
+}
+
 /* "2026-01-31T12:00:00.123Z" */
 static void format_time(char out[40])
 {
@@ -54,7 +64,10 @@ static void format_time(char out[40])
         strftime(logging.day, sizeof logging.day, "%Y-%m-%dT%H:%M:%S", &utc);
         logging.second = now.tv_sec;
     }
-    snprintf(out, 40, "%s.%03dZ", logging.day, (int)(now.tv_nsec / 1000000));
+    size_t n = strlen(logging.day);
+    memcpy(out, logging.day, n);
+    out[n] = '.';
+    memcpy(put_digits(out + n + 1, (uint64_t)now.tv_nsec / 1000000, 3), "Z", 2);
 }
 
 static void put_field(const char *key, const char *text)
@@ -113,18 +126,36 @@ static size_t put_safe(char *out, size_t room, const char *text)
     return n;
 }
 
+static char *put_literal(char *out, const char *text)
+{
+    size_t n = strlen(text);
+    memcpy(out, text, n);
+    return out + n;
+}
+
+/* "TIME METHOD PATH STATUS 1.234 ms 56 B ID"; without printf, which takes longer than the answer's own JSON. */
 static void request_text(const struct http_record *r)
 {
-    char now[40], method[64], path[512], id[160], line[1024];
-    format_time(now);
-    put_safe(method, sizeof method, r->method ? r->method : "-");
-    put_safe(path, sizeof path, r->path ? r->path : "-");
-    put_safe(id, sizeof id, r->request_id ? r->request_id : "-");
-    uint64_t us = (uint64_t)(r->seconds * 1e6 + 0.5); /* in whole numbers: %.3f takes as long as the rest of the line */
-    int n = snprintf(line, sizeof line, "%s %s %s %d %llu.%03u ms %zu B %s%s\n", now, method, path, r->status,
-                     (unsigned long long)(us / 1000), (unsigned)(us % 1000), r->bytes_out, id,
-                     r->client_gone ? " client gone" : "");
-    if (n > 0) put(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+    char line[1024], *p = line; /* 40 + 64 + 512 + 160 and numbers */
+    uint64_t us = (uint64_t)(r->seconds * 1e6 + 0.5);
+    format_time(p);
+    p += strlen(p);
+    *p++ = ' ';
+    p += put_safe(p, 64, r->method ? r->method : "-");
+    *p++ = ' ';
+    p += put_safe(p, 512, r->path ? r->path : "-");
+    *p++ = ' ';
+    p = put_digits(p, (uint64_t)(r->status > 0 ? r->status : 0), 3);
+    *p++ = ' ';
+    p = put_digits(p, us / 1000, 1);
+    *p++ = '.';
+    p = put_digits(p, us % 1000, 3);
+    p = put_literal(p, " ms ");
+    p = put_digits(p, r->bytes_out, 1);
+    p = put_literal(p, " B ");
+    p += put_safe(p, 160, r->request_id ? r->request_id : "-");
+    p = put_literal(p, r->client_gone ? " client gone\n" : "\n");
+    put(line, (size_t)(p - line));
 }
 
 static void request_json(const struct http_record *r)

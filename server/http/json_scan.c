@@ -49,10 +49,11 @@ bool scan_expected(struct scan *s, const char *at, const char *wanted)
     return scan_fail(s, at, "wanted %s, found %s", wanted, scan_found(s, at, found));
 }
 
-/* Room for one more of `size` bytes in an array that holds n; capacities double. */
+/* Room for one more of `size` bytes in an array that holds n. Capacities double, from little: of thousands of rows each
+ * has a document. */
 bool scan_room(struct scan *s, void **array, size_t n, size_t *cap, size_t size)
 {
-    size_t more = *cap ? *cap * 2 : 64;
+    size_t more = *cap ? *cap * 2 : size < 64 ? 512 / size : 4;
     void *p;
 
     if (n < *cap) return true;
