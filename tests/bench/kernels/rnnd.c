@@ -20,7 +20,7 @@ struct network {
 
 static bool load(char *text, size_t cap)
 {
-    snprintf(text, cap, "rnnd %s, kernels %s, always on one thread", rnnd_version(),
+    snprintf(text, cap, "rnnd %s, kernels %s", rnnd_version(),
              getenv("RNND_ISA") ? getenv("RNND_ISA") : rnnd_kernel_row());
     return true;
 }
@@ -49,6 +49,7 @@ static bool open_model(struct network *n, const char *precision)
     rnnd_code code = rnnd_model_open_memory(image, bytes, "bench", &options, &n->model, &err);
     free(image);
     if (!code) code = rnnd_workspace_open(n->model, s->batch, &n->ws, &err);
+    if (!code) code = rnnd_workspace_threads(n->ws, (size_t)s->threads, &err);
     if (code) fprintf(stderr, "bench: rnnd: %s\n", err.message);
     return !code;
 }
