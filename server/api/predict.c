@@ -23,10 +23,16 @@
 #define SLICE_ROWS_FIRST 64
 #define SLICE_ROWS_LEAST 16
 #define SLICE_ROWS_MOST ((size_t)1 << 20)
+#define TOGETHER_STEPS 2048 /* of all windows of different requests that are run at once */
 
 static const char *const reply_types[] = {"application/json", "application/x-npy", "text/csv"};
 
 /* ---- the job: slices of windows (on a thread that works) --------------------------------------------------------- */
+
+static struct predict *predict_of(const struct job *j)
+{
+    return (struct predict *)((char *)(uintptr_t)j - offsetof(struct predict, job));
+}
 
 /* The library names a window by its sequence; this by its place in the request. */
 static rnnd_code check_finite(const struct predict *p, rnnd_error *err)
@@ -71,7 +77,8 @@ static rnnd_code slice(struct predict *p, rnnd_workspace *ws, bool *done, rnnd_e
 
 static rnnd_code predict_work(struct job *j, rnnd_workspace *ws, bool *done, rnnd_error *err)
 {
-    struct predict *p = (struct predict *)((char *)j - offsetof(struct predict, job));
+    struct predict *p = predict_of(j);
+    p->begun = true;
     rnnd_code code = slice(p, ws, done, err);
     if (code == RNND_NOT_FINITE) code = check_finite(p, err);
     if (code != RNND_OK || !*done) return code;
@@ -83,7 +90,7 @@ static rnnd_code predict_work(struct job *j, rnnd_workspace *ws, bool *done, rnn
 
 static void predict_done(struct job *j)
 {
-    struct predict *p = (struct predict *)((char *)j - offsetof(struct predict, job));
+    struct predict *p = predict_of(j);
     if (j->code == RNND_OK) {
         predict_answer(p);
         return;
@@ -93,7 +100,47 @@ static void predict_done(struct job *j)
     predict_fail(p, NULL);
 }
 
+/* ---- windows of several requests at once: in a batch each costs less than half ----------------------------------- */
+
+static size_t most_windows(const struct job *j)
+{
+    const struct predict *p = predict_of(j);
+    bool plain = p->in.batch == 1 && !p->begun && !p->h0 && !p->c0 && !p->hn && !p->cn;
+    size_t most = plain ? TOGETHER_STEPS / p->in.steps : 1;
+    return most < WORK_TOGETHER ? most : WORK_TOGETHER;
+}
+
+static bool same_windows(const struct job *a, const struct job *b)
+{
+    return most_windows(b) > 1 && predict_of(a)->in.steps == predict_of(b)->in.steps;
+}
+
+/* Each gets the bits it would have alone. Where one fails, all go on alone, for the sentence about it. */
+static rnnd_code windows_together(struct job *const *jobs, size_t n, rnnd_workspace *ws)
+{
+    const struct predict *like = predict_of(jobs[0]);
+    size_t in = like->in.steps * like->in.width, out = like->out_steps * like->out_width;
+    float *inputs = malloc(n * in * sizeof *inputs), *outputs = malloc((n * out + 1) * sizeof *outputs);
+    rnnd_error err;
+    rnnd_code code = inputs && outputs ? RNND_OK : RNND_NO_MEMORY;
+    rnnd_window window = {.batch = n, .steps = like->in.steps, .inputs = inputs, .outputs = outputs};
+    for (size_t i = 0; code == RNND_OK && i < n; i++)
+        memcpy(inputs + i * in, predict_of(jobs[i])->in.data, in * sizeof *inputs);
+    if (code == RNND_OK) code = rnnd_run_window(ws, &window, &err);
+    for (size_t i = 0; code == RNND_OK && i < n * out; i++)
+        if (!isfinite(outputs[i])) code = RNND_NOT_FINITE;
+    for (size_t i = 0; code == RNND_OK && i < n; i++) {
+        struct predict *p = predict_of(jobs[i]);
+        memcpy(p->outputs, outputs + i * out, out * sizeof *outputs);
+    }
+    if (code == RNND_OK) stats_add(STAT_WINDOWS, n);
+    free(inputs);
+    free(outputs);
+    return code;
+}
+
 static const struct job_type predict_job = {.name = "predict", .work = predict_work, .done = predict_done};
+static const struct job_kin windows_kin = {most_windows, same_windows, windows_together};
 
 static void predict_gone(struct http_request *r, enum http_gone why, void *context)
 {
@@ -234,6 +281,7 @@ static void run(struct predict *p)
         return;
     }
     p->job.type = &predict_job;
+    p->job.kin = &windows_kin;
     p->job.model = p->model;
     p->slice_rows = SLICE_ROWS_FIRST;
     rnnd_window window = {.batch = p->in.batch, .steps = p->in.steps, .inputs = p->in.data, .h0 = p->h0, .c0 = p->c0,

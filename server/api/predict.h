@@ -46,6 +46,7 @@ struct predict {
     struct job job;
     rnnd_window_run *window;
     size_t slice_rows;              /* that the next slice does */
+    bool begun;                     /* a slice was done */
     struct predict_series *series;  /* the series way */
     struct predict_call *whole;     /* the way of whole tensors */
 };

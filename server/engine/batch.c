@@ -3,10 +3,11 @@
  * Who owns what. At any moment one thread has the turn on a lane (lane->handed): the loop thread, which ticks inside
  * batch_after_poll(), or the compute thread, from when the loop hands the lane over until nothing is due in it. Whoever
  * has it owns everything of the lane marked [turn]. So steps of a small model go on beside those of a large one. A work
- * job belongs to the worker that took it out of the line, for a slice; workers have workspaces of their own. What
- * crosses threads at any time is [lock], or atomic: incoming jobs, the line of work, events, job->cancelled and woken.
+ * job belongs to the worker that took it out of the line, alone or with others like it, for a slice; workers have
+ * workspaces of their own. What crosses threads at any time is [lock], or atomic: incoming jobs, the line of work,
+ * events, job->cancelled and woken.
  *
- * Lock order: there is one lock, b->lock. No callback (input, output, work, progress, done, wake) runs under it, and
+ * Lock order: there is one lock, b->lock. No callback runs under it but a kin's most and alike, which only look, and
  * nothing is locked inside it.
  *
  * Nothing is lost between the two: the loop puts jobs in `incoming` under the lock and, if the lane is its own, ticks
@@ -91,23 +92,23 @@ static void *compute(void *context)
 
 static void *work(void *context)
 {
-    const struct worker *w = context;
-    struct batch *b = w->batch;
+    const struct worker *me = context;
+    struct batch *b = me->batch;
+    struct work w;
 
     pthread_mutex_lock(&b->lock);
     while (!b->stopping) {
-        struct job *j = held(b) ? NULL : jobs_take_first(&b->works);
-        if (!j) {
+        if (held(b) || !b->works.first) {
             b->idle_workers++;
             pthread_cond_wait(&b->work_due, &b->lock);
             b->idle_workers--;
             continue;
         }
+        tick_take_work(b, &w);
         pthread_mutex_unlock(&b->lock);
-        rnnd_workspace *ws = lane_work_workspace(j->lane, w->number, &j->error);
-        bool ended = tick_work(j, ws);
+        tick_work(&w, lane_work_workspace(w.jobs[0]->lane, me->number, &w.jobs[0]->error));
         pthread_mutex_lock(&b->lock);
-        tick_publish_work(b, j, ended);
+        tick_publish_work(b, &w);
         wake_loop(b);
     }
     pthread_mutex_unlock(&b->lock);
@@ -227,7 +228,7 @@ rnnd_code batch_submit(struct batch *b, struct job *j, rnnd_error *err)
     j->steps_done = 0;
     atomic_init(&j->cancelled, false);
     atomic_init(&j->woken, false);
-    j->wants_progress = j->progress_due = j->queued_done = j->queued = false;
+    j->wants_progress = j->alone = j->progress_due = j->queued_done = j->queued = false;
     j->next_event = NULL;
     j->submitted = batch_seconds();
     j->started = 0;

@@ -22,6 +22,8 @@
  * likes. */
 #define RUN_MEMORY_LIMIT ((size_t)512 << 20)
 
+#define WORK_TOGETHER 32
+
 struct batch;
 struct job;
 struct lane; /* batch_private.h: what a model needs to be stepped */
@@ -40,8 +42,17 @@ struct job_type {
     void (*done)(struct job *j);                              /* once, last: look at j->code */
 };
 
+/* Work jobs of one model that may be done as one: how many like this, at most WORK_TOGETHER; are two alike; all of n
+ * alike ones, n > 1, as a whole. If that is not OK, every one is as it was, and each is done alone. */
+struct job_kin {
+    size_t (*most)(const struct job *j);
+    bool (*alike)(const struct job *a, const struct job *b);
+    rnnd_code (*together)(struct job *const *jobs, size_t n, rnnd_workspace *ws);
+};
+
 struct job {
     const struct job_type *type;
+    const struct job_kin *kin; /* work jobs: NULL, or of that kind */
     struct model *model;
     void *state;              /* step jobs: advanced in place */
     uint64_t tokens;          /* for the metrics: counted by the caller's callbacks */
@@ -50,7 +61,7 @@ struct job {
     uint64_t steps_done;      /* steps taken so far */
     /* engine's own; batch_submit() sets it all */
     atomic_bool cancelled, woken;
-    bool wants_progress;                        /* whoever ticks or works */
+    bool wants_progress, alone;                 /* whoever ticks or works; alone: not together with others again */
     bool progress_due, queued_done, queued;     /* under the batch's lock */
     struct lane *lane;
     double submitted, started;                  /* seconds, monotonic */

@@ -107,9 +107,17 @@ void tick_run(struct batch *b, struct lane *lane);
 /* Under the lock: the tick's outcome becomes events. */
 void tick_publish(struct batch *b, struct lane *lane);
 
-/* tick.c, by the worker that took the job. One slice of work. True: it has ended. */
-bool tick_work(struct job *j, rnnd_workspace *ws);
-/* Under the lock: its outcome becomes an event, or the job goes to the end of the line. */
-void tick_publish_work(struct batch *b, struct job *j, bool ended);
+/* tick.c, by the worker that took the jobs out of the line. */
+struct work {
+    struct job *jobs[WORK_TOGETHER];
+    bool ended[WORK_TOGETHER];
+    size_t count;
+};
+/* Under the lock: the first job of the line and those that may be done with it; count 0: there is none. */
+void tick_take_work(struct batch *b, struct work *w);
+/* All of them together, or one slice of the first. */
+void tick_work(struct work *w, rnnd_workspace *ws);
+/* Under the lock: what has ended becomes an event, the rest goes to the end of the line. */
+void tick_publish_work(struct batch *b, struct work *w);
 
 #endif

@@ -175,7 +175,25 @@ void tick_run(struct batch *b, struct lane *lane)
 
 /* ---- work -------------------------------------------------------------------------------------------------------- */
 
-bool tick_work(struct job *j, rnnd_workspace *ws)
+void tick_take_work(struct batch *b, struct work *w)
+{
+    struct job_list others = b->works, rest = {0};
+    struct job *first = jobs_take_first(&others), *j;
+    const struct job_kin *kin = first ? first->kin : NULL;
+    size_t most = kin && !first->alone ? kin->most(first) : 1;
+
+    w->count = 0;
+    if (!first) return;
+    w->jobs[w->count++] = first;
+    while (w->count < most && (j = jobs_take_first(&others))) {
+        if (j->kin == kin && j->lane == first->lane && !j->alone && kin->alike(first, j)) w->jobs[w->count++] = j;
+        else jobs_append(&rest, j);
+    }
+    jobs_append_all(&rest, &others);
+    b->works = rest;
+}
+
+static bool work_alone(struct job *j, rnnd_workspace *ws)
 {
     bool done = false;
     rnnd_code code;
@@ -193,6 +211,29 @@ bool tick_work(struct job *j, rnnd_workspace *ws)
     if (code == RNND_OK && !done) return false;
     set_result(j, code);
     return true;
+}
+
+/* False where one has to be done alone, or was cancelled. */
+static bool work_together(struct work *w, rnnd_workspace *ws)
+{
+    double now = batch_seconds();
+
+    for (size_t i = 0; i < w->count; i++)
+        if (atomic_load(&w->jobs[i]->cancelled)) return false;
+    for (size_t i = 0; i < w->count; i++) mark_started(w->jobs[i], now);
+    if (w->jobs[0]->kin->together(w->jobs, w->count, ws) == RNND_OK) return true;
+    for (size_t i = 0; i < w->count; i++) w->jobs[i]->alone = true;
+    return false;
+}
+
+void tick_work(struct work *w, rnnd_workspace *ws)
+{
+    bool together = ws && w->count > 1 && work_together(w, ws);
+    for (size_t i = 0; i < w->count; i++) {
+        w->ended[i] = together;
+        if (together) set_result(w->jobs[i], RNND_OK);
+    }
+    if (!together) w->ended[0] = work_alone(w->jobs[0], ws);
 }
 
 /* ---- what others see, under the lock ----------------------------------------------------------------------------- */
@@ -225,15 +266,18 @@ void tick_publish(struct batch *b, struct lane *lane)
     lane->noted_count = 0;
 }
 
-void tick_publish_work(struct batch *b, struct job *j, bool ended)
+void tick_publish_work(struct batch *b, struct work *w)
 {
-    if (j->wants_progress && j->type->progress) {
-        j->progress_due = true;
-        queue_event(b, j);
+    for (size_t i = 0; i < w->count; i++) {
+        struct job *j = w->jobs[i];
+        if (j->wants_progress && j->type->progress) {
+            j->progress_due = true;
+            queue_event(b, j);
+        }
+        j->wants_progress = false;
+        if (w->ended[i]) queue_end(b, j);
+        else jobs_append(&b->works, j);
     }
-    j->wants_progress = false;
-    if (ended) queue_end(b, j);
-    else jobs_append(&b->works, j);
 }
 
 bool tick_due(const struct lane *lane)

@@ -582,6 +582,88 @@ static void several_workers_share_the_line(void **unused)
     batch_stop(l.batch);
 }
 
+/* Jobs with a number are done together with those of the same one, four at most; a bad one has to be done alone. */
+struct member {
+    struct job job;
+    int number, finished, alone, together, with; /* with: how many in that run */
+    bool bad;
+};
+
+static rnnd_code member_work(struct job *j, rnnd_workspace *ws, bool *done, rnnd_error *err)
+{
+    struct member *m = (struct member *)j;
+    assert_non_null(ws);
+    m->alone++;
+    *done = true;
+    if (!m->bad) return RNND_OK;
+    snprintf(err->message, sizeof err->message, "number %d is bad", m->number);
+    return err->code = RNND_MISMATCH;
+}
+
+static size_t member_most(const struct job *j)
+{
+    return ((const struct member *)j)->number ? 4 : 1;
+}
+
+static bool members_alike(const struct job *a, const struct job *b)
+{
+    return ((const struct member *)a)->number == ((const struct member *)b)->number;
+}
+
+static rnnd_code members_together(struct job *const *jobs, size_t n, rnnd_workspace *ws)
+{
+    assert_non_null(ws);
+    assert_in_range(n, 2, 4);
+    for (size_t i = 0; i < n; i++) {
+        assert_ptr_equal(jobs[i]->model, jobs[0]->model);
+        assert_true(members_alike(jobs[0], jobs[i]));
+        if (((struct member *)jobs[i])->bad) return RNND_MISMATCH;
+    }
+    for (size_t i = 0; i < n; i++) {
+        ((struct member *)jobs[i])->together++;
+        ((struct member *)jobs[i])->with = (int)n;
+    }
+    return RNND_OK;
+}
+
+static void member_done(struct job *j)
+{
+    ((struct member *)j)->finished++;
+}
+
+static void work_that_is_alike_is_done_together(void **unused)
+{
+    static const struct job_type type = {.name = "member", .work = member_work, .done = member_done};
+    static const struct job_kin kin = {member_most, members_alike, members_together};
+    /* of model 0: six of number 1, two of 2, one of them bad, two of 0; of model 1: one of number 1; one cancelled */
+    struct member m[13] = {{.number = 1}, {.number = 2}, {.number = 1}, {.number = 0}, {.number = 1}, {.number = 1},
+                           {.number = 0}, {.number = 1}, {.number = 2, .bad = true}, {.number = 1}, {.number = 1},
+                           {.number = 3}, {.number = 3}};
+    struct loop l;
+    rnnd_error err;
+    (void)unused;
+    loop_start_with(&l, 20, 1);
+    batch_hold(l.batch, 13);
+    for (int i = 0; i < 13; i++) {
+        m[i].job.type = &type;
+        m[i].job.kin = &kin;
+        m[i].job.model = world.models[i == 10];
+        if (i == 12) batch_cancel(l.batch, &m[11].job);
+        assert_int_equal(batch_submit(l.batch, &m[i].job, &err), RNND_OK);
+    }
+    loop_until_idle(&l);
+    for (int i = 0; i < 13; i++) {
+        assert_int_equal(m[i].finished, 1);
+        assert_int_equal(m[i].job.code, i == 8 ? RNND_MISMATCH : i == 11 ? RNND_GONE : RNND_OK);
+        assert_int_equal(m[i].together + m[i].alone, i == 11 ? 0 : 1);
+    }
+    assert_string_equal(m[8].job.error.message, "number 2 is bad");
+    assert_true(m[0].with == 4 && m[2].with == 4 && m[4].with == 4 && m[5].with == 4);
+    assert_true(m[7].with == 2 && m[9].with == 2);
+    assert_true(m[1].alone && m[8].alone && m[3].alone && m[6].alone && m[10].alone && m[12].alone);
+    batch_stop(l.batch);
+}
+
 /* A sequence whose step 1000 lasts until it is let go: by then it has outlived the loop's budget. */
 static enum job_next slow_input(struct job *j, float *row)
 {
@@ -703,6 +785,7 @@ int main(void)
         cmocka_unit_test(slices_of_work_interleave_with_steps_and_each_other),
         cmocka_unit_test(steps_go_on_beside_a_slice_of_work),
         cmocka_unit_test(several_workers_share_the_line),
+        cmocka_unit_test(work_that_is_alike_is_done_together),
         cmocka_unit_test(steps_of_a_model_go_on_beside_those_of_another),
         cmocka_unit_test(cancelled_jobs_leave_the_others_their_rows),
         cmocka_unit_test(a_job_may_be_submitted_again_from_done),
