@@ -1,7 +1,8 @@
 /* kernels.c -- suite: LSTM and GRU layers of librnnd beside oneDNN, ONNX Runtime, OpenBLAS and PyTorch.
  *
- * All backends have a shape open at once and take turns, so that what slows the machine for a while slows all of them.
- * Rows go to build/bench/kernels.csv, tables to standard output. */
+ * All backends have a shape open at once and take turns, so that what slows the machine for a while slows all of them;
+ * rounds go over all shapes, so that the next finds another while. Rows go to build/bench/kernels.csv, tables to
+ * standard output. */
 #include <dlfcn.h>
 #include <sched.h>
 #include <stdio.h>
@@ -85,7 +86,7 @@ static void print_processor(void)
         printf("%-12s %s\n", results.backends[i]->name, results.versions[i]);
 }
 
-/* The most that was seen, before the shapes and behind them: a busy machine shows less. */
+/* The most that was seen, behind each round: a busy machine shows less. */
 static void measure_peaks(void)
 {
     for (int p = FP32; p <= INT8; p++)
@@ -112,41 +113,40 @@ static void print_row(FILE *csv, int round, size_t k, size_t i)
             t->min_us, t->cpu_median_us, results.of[k][i].error);
 }
 
-/* Opens everybody, measures round by round, closes. */
-static void measure(struct problem *p, size_t k, FILE *csv)
+/* Opens everybody, measures each in turn, closes. The first round compares their answers too. */
+static void measure(struct problem *p, size_t k, int round, FILE *csv)
 {
     void *open[MAX_BACKENDS] = {NULL};
     p->shape = results.shapes[k]; /* the number of threads is another */
     for (size_t i = 0; i < results.backend_count; i++) {
         const struct backend *b = results.backends[i];
+        if (results.of[k][i].rounds != round) continue; /* one that failed is not asked again */
         if (!b->takes || b->takes(&p->shape)) open[i] = b->open(p);
-        if (open[i]) results.of[k][i].error = backend_error(b, open[i], p);
+        if (open[i] && round == 0) results.of[k][i].error = backend_error(b, open[i], p);
     }
-    for (int round = 0; round < rounds(); round++)
-        for (size_t turn = 0; turn < results.backend_count; turn++) {
-            size_t i = (turn + (size_t)round) % results.backend_count;
-            struct result *of = &results.of[k][i];
-            if (!open[i] || of->rounds != round) continue; /* one that failed is not asked again */
-            if (!backend_time(results.backends[i], open[i], budget_us(), &of->round[round])) continue;
-            of->rounds++;
-            print_row(csv, round, k, i);
-        }
+    for (size_t turn = 0; turn < results.backend_count; turn++) {
+        size_t i = (turn + (size_t)round) % results.backend_count;
+        struct result *of = &results.of[k][i];
+        if (!open[i] || !backend_time(results.backends[i], open[i], budget_us(), &of->round[round])) continue;
+        of->rounds++;
+        print_row(csv, round, k, i);
+    }
     for (size_t i = 0; i < results.backend_count; i++)
         if (open[i]) results.backends[i]->close(open[i]);
     fflush(csv);
 }
 
-static void measure_all(FILE *csv)
+static void measure_all(int round, FILE *csv)
 {
     struct problem p;
-    results.shape_count = shapes_list(results.shapes);
     for (size_t k = 0; k < results.shape_count; k++) {
-        struct shape next = k + 1 < results.shape_count ? results.shapes[k + 1] : (struct shape){0};
-        bool first = k == 0 || results.shapes[k].threads == 1 || results.shapes[k - 1].threads == 2;
-        if (first) problem_open(&p, &results.shapes[k], true);
-        measure(&p, k, csv);
-        if (next.threads != 2 || results.shapes[k].threads == 2) problem_close(&p);
-        fprintf(stderr, "\rbench: %zu of %zu shapes", k + 1, results.shape_count);
+        const struct shape *s = results.shapes;
+        bool first = k == 0 || s[k].threads == 1 || s[k - 1].threads == 2;
+        bool last = k + 1 == results.shape_count || s[k].threads == 2 || s[k + 1].threads == 1;
+        if (first) problem_open(&p, &s[k], round == 0);
+        measure(&p, k, round, csv);
+        if (last) problem_close(&p);
+        fprintf(stderr, "\rbench: round %d, %zu of %zu shapes ", round + 1, k + 1, results.shape_count);
     }
     fprintf(stderr, "\n");
 }
@@ -167,9 +167,11 @@ static void run(void)
     set_priority(SCHED_FIFO);
     find_backends();
     print_processor();
-    measure_peaks();
-    measure_all(csv);
-    measure_peaks();
+    results.shape_count = shapes_list(results.shapes);
+    for (int round = 0; round < rounds(); round++) {
+        measure_all(round, csv);
+        measure_peaks();
+    }
     fclose(csv);
     print_peaks();
     report_shapes(&results, stdout);
