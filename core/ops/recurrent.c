@@ -4,6 +4,7 @@
 #include "core/base/error.h"
 #include "core/cells/cell.h"
 #include "core/ops/ops.h"
+#include "core/ops/projected.h"
 #include "core/ops/steps.h"
 
 enum { IN_X, IN_H, IN_C, IN_W_IH, IN_W_HH, IN_B_IH, IN_B_HH, IN_W_HR, IN_PEEPHOLE, IN_MASK };
@@ -11,6 +12,7 @@ enum { OUT_Y, OUT_H, OUT_C };
 
 struct recurrent {
     struct cell *cell;
+    struct projected projected;
     bool reverse;
     int h_state, c_state; /* index of the direct state, or -1 */
     bool h_read, c_read;  /* someone wants the last h, c as a value */
@@ -133,7 +135,11 @@ static rnnd_code prepare(struct graph *g, struct graph_node *n, rnnd_error *err)
     if (!r) return fail_memory(err, sizeof *r);
     *r = (struct recurrent){.reverse = op_int(n, "reverse", 0) != 0, .h_state = -1, .c_state = -1};
     code = cell_prepare(&s, g->kernels, &r->cell, err);
-    if (code) return code;
+    if (!code) code = projected_make(g, n->inputs[IN_X], r->cell, &r->projected, err);
+    if (code) {
+        cell_free(r->cell);
+        return code;
+    }
     if (n->inputs[IN_H] >= 0) r->h_state = direct_state(g, n->inputs[IN_H]);
     if (n->inputs[IN_C] >= 0) r->c_state = direct_state(g, n->inputs[IN_C]);
     r->y_read_once = graph_readers(g, n->outputs[OUT_Y]) == 1;
@@ -142,14 +148,16 @@ static rnnd_code prepare(struct graph *g, struct graph_node *n, rnnd_error *err)
         r->h_read = graph_readers(g, n->outputs[OUT_H]) > (r->h_state >= 0);
     if (n->output_count > OUT_C && n->outputs[OUT_C] >= 0)
         r->c_read = graph_readers(g, n->outputs[OUT_C]) > (r->c_state >= 0);
-    g->weight_bytes += r->cell->weight_bytes;
+    g->weight_bytes += r->cell->weight_bytes + r->projected.bytes;
     n->prepared = r;
     return RNND_OK;
 }
 
 static void release(struct graph_node *n)
 {
-    cell_free(((struct recurrent *)n->prepared)->cell);
+    struct recurrent *r = n->prepared;
+    mem_free(r->projected.rows);
+    cell_free(r->cell);
 }
 
 bool recurrent_same(const struct graph_node *a, const struct graph_node *b)
@@ -217,6 +225,8 @@ static rnnd_code run(struct run_context *rc, const struct graph_node *n, rnnd_er
                       .T = T,
                       .B = B,
                       .x = x->data,
+                      .projected = r->projected.rows,
+                      .ids = r->projected.rows ? rc->values[r->projected.ids].data : NULL,
                       .x_t = B * cell->inputs,
                       .x_b = cell->inputs,
                       .y = rc->values[n->outputs[OUT_Y]].data,

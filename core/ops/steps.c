@@ -34,7 +34,7 @@ rnnd_code steps_start(struct steps *s, struct run_context *rc, rnnd_error *err)
     size_t most, floats, pointers, own, B = s->B;
     size_t widest = cell->recurrent > cell->c_width ? cell->recurrent : cell->c_width;
     if (!size_mul(s->T, FEW_SEQUENCES - 1, &most)) return fail_memory(err, (size_t)-1);
-    if (s->T == 1) most = 0; /* only T says how much is taken, so that plans hold for fewer sequences */
+    if (s->T == 1 || s->projected) most = 0; /* only T says how much is taken, so that plans hold for fewer sequences */
     if (most > PROJECT_ROWS) most = PROJECT_ROWS;
     s->turn = rc->turn;
     s->team = rc->team;
@@ -96,12 +96,19 @@ static float *next_h(const struct steps *s, size_t b, size_t t)
     return s->h[b] == first ? first + s->B * width : first;
 }
 
+static const float *input_row(const struct steps *s, size_t b, size_t t, float *const *projected)
+{
+    if (projected) return projected[b];
+    if (s->projected) return s->projected + (size_t)s->ids[t * s->B + b] * cell_projected_width(s->cell);
+    return s->x + t * s->x_t + b * s->x_b;
+}
+
 /* Step i of all sequences that have one; from their projected rows, or, where there are none, their inputs. */
 static void step(struct steps *s, size_t i, float *const *projected)
 {
     const struct cell *cell = s->cell;
     struct steps_rows *r = &s->rows;
-    bool has_c = cell->c_width != 0;
+    bool has_c = cell->c_width != 0, ready = projected || s->projected;
     size_t n = 0;
     for (size_t b = 0; b < s->B; b++) {
         size_t t = time_of(s, b, i);
@@ -110,7 +117,7 @@ static void step(struct steps *s, size_t i, float *const *projected)
             continue;
         }
         s->active[n] = b;
-        r->used[n] = projected ? projected[b] : s->x + t * s->x_t + b * s->x_b;
+        r->used[n] = input_row(s, b, t, projected);
         r->h[n] = s->h[b];
         r->h_next[n] = next_h(s, b, t);
         if (has_c) {
@@ -121,7 +128,7 @@ static void step(struct steps *s, size_t i, float *const *projected)
     }
     if (n == 0) return;
     cell_step(cell, n,
-              &(struct cell_rows){.x = projected ? NULL : r->used, .projected = projected ? r->used : NULL, .h = r->h,
+              &(struct cell_rows){.x = ready ? NULL : r->used, .projected = ready ? r->used : NULL, .h = r->h,
                                   .c = r->c, .h_next = r->h_next, .c_next = r->c_next,
                                   .backwards = (s->turn + i) % 2 != 0},
               s->team, s->scratch);

@@ -12,6 +12,7 @@ struct steps {
     size_t T, B;
     const float *x;       /* row of step t, sequence b: x + t*x_t + b*x_b */
     size_t x_t, x_b;
+    const float *projected, *ids; /* or the row of step t, sequence b is projected row ids[t*B + b]; NULL: x alone */
     float *y;             /* likewise; NULL: only the last states are wanted */
     size_t y_t, y_b;
     bool reverse;
