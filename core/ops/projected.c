@@ -5,8 +5,8 @@
 #include "core/ops/op.h"
 #include "core/ops/ops.h"
 
-/* Larger tables are read from memory that is no nearer than W_ih: a step would win nothing, and the model grow. Nor does
- * it pay where the input is narrow beside h. */
+/* Larger tables are read from memory that is no nearer than W_ih: a step would win nothing, and the model grow. Nor
+ * does it pay where the input is narrow beside h. */
 #define MOST_BYTES ((size_t)4 << 20)
 #define NARROW 8
 
