@@ -120,6 +120,7 @@ typedef struct rnnd_info {
     bool output_last;        /* a window answers its last step only */
     bool streamable;         /* sessions can step it */
     const char *not_streamable; /* why not, or "" */
+    bool feeds_together;        /* rnnd_feed() runs many steps as a window: quicker for a long prompt */
     const char *no_rows;     /* why no row of numbers is a step of this network: whole tensors alone run it, by
                                 rnnd_call_*, rnnd_run_window does not; or "" */
     const rnnd_port *inputs, *outputs;
@@ -227,6 +228,12 @@ typedef struct rnnd_step_row {
  * the other rows are computed all the same. Never allocates (a tensor graph, whose sizes only a run tells, may in its
  * first ones). */
 RNND_API rnnd_code rnnd_step(rnnd_workspace *ws, rnnd_step_row *rows, size_t n, rnnd_error *err);
+
+/* Advances one state by `steps` steps, inputs [steps][input_width], with the bits of so many rnnd_step() calls. Where
+ * info.feeds_together they run layer by layer, so that weights are read less often. output [output_width], or NULL, is
+ * that of the last. After an error the state is somewhere on the way: the caller restores its copy. */
+RNND_API rnnd_code rnnd_feed(rnnd_workspace *ws, void *state, const float *inputs, size_t steps, float *output,
+                             rnnd_error *err);
 
 /* A batch of whole windows from given or initial states, PyTorch's `out, (hn, cn) = net(x, (h0, c0))`. Works for every
  * model that loads, streamable or not. No task processing: series models are fed network inputs as they are. The
@@ -347,6 +354,9 @@ RNND_API rnnd_code rnnd_generation_open(const rnnd_model *model, const rnnd_gene
 RNND_API void rnnd_generation_close(rnnd_generation *g);
 /* The next token to feed, as an input row; false when nothing more is to be stepped. */
 RNND_API bool rnnd_generation_input(rnnd_generation *g, float *row);
+/* The next tokens of the prompt that can be fed at once, as rows for rnnd_feed(), whose last logits go to
+ * rnnd_generation_output(): at most `most`, one alone where prompt tokens are scored, 0 when nothing more is fed. */
+RNND_API size_t rnnd_generation_prompt(rnnd_generation *g, float *rows, size_t most);
 /* The logits that step gave. */
 RNND_API void rnnd_generation_output(rnnd_generation *g, const float *logits);
 /* Text that is ready, borrowed until the next call; NULL and 0 if none. After the end it flushes what is held back;

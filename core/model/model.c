@@ -21,6 +21,7 @@
 #include "core/model/golden.h"
 #include "core/model/precision.h"
 #include "core/model/vocabulary.h"
+#include "core/model/workspace.h"
 
 #define MAX_STATE_BYTES ((size_t)1 << 30)
 #define ARENA_LIMIT ((size_t)256 << 20)
@@ -217,6 +218,7 @@ static rnnd_code build(struct rnnd_model *m, const struct origin *from, struct c
     code = describe(m, from->name, err);
     if (!code) code = attach_task(m, tasks, err);
     if (!code) code = lay_out(m, err);
+    if (!code) m->info.feeds_together = model_feeds_together(m);
     return code || m->graph.precision ? code : model_check_golden(m, ck, err);
 }
 

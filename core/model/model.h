@@ -35,6 +35,7 @@ struct task {
     const char *name;            /* "raw", "text", "series" */
     rnnd_task id;
     bool plain;                  /* a step's rows are the network's: before only looks at them, after is not there */
+    bool last_after; /* before only looks at its rows, and after() of the last of many steps is all of theirs */
     /* after config and graph are there: verify widths, fill info (input_width, output_width, ...), size task_bytes */
     rnnd_code (*attach)(struct rnnd_model *m, rnnd_error *err);
     void (*reset)(const struct rnnd_model *m, void *task_state);

@@ -64,6 +64,7 @@ void rnnd_workspace_close(rnnd_workspace *ws)
     mem_free(ws->state_out);
     mem_free(ws->live);
     window_rows_free(&ws->window);
+    feed_scratch_free(&ws->feed);
     mem_free(ws);
 }
 

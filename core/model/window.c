@@ -51,8 +51,7 @@ static rnnd_code grow_sequences(struct window_rows *w, size_t sequences, size_t 
     return w->sequences ? RNND_OK : fail_memory(err, sequences * state * sizeof *w->states);
 }
 
-/* Room for passes of `steps` steps of `sequences` windows. */
-static rnnd_code reserve(rnnd_workspace *ws, size_t sequences, size_t steps, rnnd_error *err)
+rnnd_code window_reserve(rnnd_workspace *ws, size_t sequences, size_t steps, rnnd_error *err)
 {
     struct window_rows *w = &ws->window;
     rnnd_code code = RNND_OK;
@@ -111,7 +110,7 @@ static rnnd_code piece(rnnd_window_run *r, rnnd_workspace *ws, size_t T, rnnd_er
     const rnnd_window *w = &r->w;
     const struct window_rows *p = &ws->window;
     size_t B = side_by_side(r), in_width = m->network_inputs, out_width = m->network_outputs;
-    rnnd_code code = reserve(ws, B, T, err);
+    rnnd_code code = window_reserve(ws, B, T, err);
     if (code) return code;
     for (size_t b = 0; b < B; b++) {
         size_t sequence = r->first + b, row = sequence * w->steps + r->at;
@@ -199,7 +198,7 @@ rnnd_code rnnd_run_window(rnnd_workspace *ws, const rnnd_window *w, rnnd_error *
     if (!code) code = check(r.model, w, err);
     if (code) return code;
     r.sequences = most_sequences(r.model, w);
-    code = reserve(ws, r.sequences, 1, err);
+    code = window_reserve(ws, r.sequences, 1, err);
     r.states = ws->window.states;
     return code ? code : advance(&r, ws, SIZE_MAX, err);
 }

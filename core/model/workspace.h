@@ -14,6 +14,12 @@ struct window_rows { /* scratch of windows: made by the first one, kept, and mad
 };
 void window_rows_free(struct window_rows *w);
 
+struct feed_scratch {        /* made by the first rnnd_feed() that runs steps together */
+    float *inputs, *outputs; /* [steps of a pass][network inputs], [..][network outputs] */
+    void *before;            /* the state as it was */
+};
+void feed_scratch_free(struct feed_scratch *f);
+
 struct rnnd_workspace {
     const rnnd_model *model;
     struct graph_run *run;
@@ -29,6 +35,12 @@ struct rnnd_workspace {
     float **state_out;      /* [max_rows] */
     size_t *live;           /* [max_rows] which of the caller's rows are in the pass */
     struct window_rows window;
+    struct feed_scratch feed;
 };
+
+/* Room in ws->window and the run for passes of `steps` steps of `sequences` windows. */
+rnnd_code window_reserve(rnnd_workspace *ws, size_t sequences, size_t steps, rnnd_error *err);
+/* Whether steps of one state give the same bits, and the same errors, run as a window: rnnd_info.feeds_together. */
+bool model_feeds_together(const rnnd_model *m);
 
 #endif

@@ -217,6 +217,17 @@ bool rnnd_generation_input(rnnd_generation *g, float *row)
     return g->has_next;
 }
 
+size_t rnnd_generation_prompt(rnnd_generation *g, float *rows, size_t most)
+{
+    size_t n = 0;
+    while (n < most && rnnd_generation_input(g, rows + n)) {
+        n++;
+        if (n == most || g->params.score_prompt || g->arrived == g->params.prompt_count) break;
+        advance(g, NULL);
+    }
+    return n;
+}
+
 void rnnd_generation_output(rnnd_generation *g, const float *logits)
 {
     if (g->started && g->has_next)

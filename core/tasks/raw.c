@@ -19,4 +19,5 @@ static rnnd_code before(const struct rnnd_model *m, void *task_state, const floa
     return RNND_OK;
 }
 
-const struct task task_raw = {.name = "raw", .id = RNND_RAW, .plain = true, .attach = attach, .before = before};
+const struct task task_raw = {
+    .name = "raw", .id = RNND_RAW, .last_after = true, .plain = true, .attach = attach, .before = before};

@@ -133,8 +133,14 @@ static rnnd_code verify(const struct rnnd_model *m, uint64_t steps, const void *
     return RNND_OK;
 }
 
-const struct task task_text = {.name = "text", .id = RNND_TEXT, .attach = attach, .reset = reset, .before = before,
-                               .after = after, .verify = verify};
+const struct task task_text = {.name = "text",
+                               .id = RNND_TEXT,
+                               .last_after = true,
+                               .attach = attach,
+                               .reset = reset,
+                               .before = before,
+                               .after = after,
+                               .verify = verify};
 
 /* ---- public ---------------------------------------------------------------------------------------------------- */
 

@@ -19,6 +19,7 @@ struct app {
     struct registry *registry;
     const char *kernel_row; /* that models compute with, borrowed */
     double started_unix;
+    size_t prompts_fed;          /* as windows at the moment (text_prompt.c) */
     struct text_request *streams; /* open event streams, for their heart-beat (text.c) */
     struct steps_call *spare_calls; /* of requests that ended, to be used again (steps.c) */
     size_t spare_call_count;

@@ -230,6 +230,22 @@ static void choice_done(struct job *j)
 
 static const struct job_type choice_job = {"text", choice_input, choice_output, NULL, choice_progress, choice_done};
 
+/* The prompt has been fed: on to the text, if anybody still wants it. */
+static void prompt_done(struct job *j)
+{
+    struct text_choice *c = (struct text_choice *)j;
+    rnnd_error err = {0};
+
+    if (j->code == RNND_OK && c->request->http && !c->request->failed) {
+        j->type = &choice_job;
+        rnnd_code code = batch_submit(c->request->app->batch, j, &err);
+        if (code == RNND_OK) return;
+        j->code = code;
+        j->error = err;
+    }
+    choice_done(j);
+}
+
 /* Choice k of a prompt draws from a stream of its own, made of the request's seed and k; k = 0 is the seed itself. */
 static rnnd_code open_choice(struct text_request *q, struct text_choice *c, uint64_t seed, size_t k, rnnd_error *err)
 {
@@ -297,11 +313,14 @@ static void launch(struct text_request *q)
         code = open_choice(q, &q->choices[i], seed, i % (size_t)q->settings.best_of, &err);
     for (size_t i = 0; code == RNND_OK && i < q->choice_count; i++) {
         struct text_choice *c = &q->choices[i];
-        c->job.type = &choice_job;
         c->job.model = q->model;
         c->job.state = c->state;
+        if (!text_prompt_fed(c, prompt_done)) c->job.type = &choice_job;
         code = batch_submit(q->app->batch, &c->job, &err);
-        if (code != RNND_OK) break;
+        if (code != RNND_OK) {
+            text_prompt_dropped(c);
+            break;
+        }
         c->submitted = true;
         q->pending++;
     }

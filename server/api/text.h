@@ -54,6 +54,8 @@ struct text_choice {
     size_t prompt, index;        /* its prompt; its number on the wire */
     void *state;                 /* owned */
     rnnd_generation *generation;
+    float *logits;               /* while its prompt is fed as windows, owned */
+    void (*then)(struct job *j); /* what follows that, on the loop */
     pthread_mutex_t lock;
     struct text_piece ready;     /* under lock until the job is done */
     struct text_piece taken;     /* loop thread: what a stream is writing */
@@ -126,6 +128,9 @@ void text_every_second(struct app *app);
 bool text_settings_read(struct text_request *q, bool chat);
 void text_settings_free(struct text_settings *s);
 
+/* text_prompt.c: whether a prompt is fed as windows first. Then its job is that; when it is done, `then` continues. */
+bool text_prompt_fed(struct text_choice *c, void (*then)(struct job *j));
+void text_prompt_dropped(struct text_choice *c); /* it was not submitted, and will not be */
 /* text_piece.c */
 /* Drains the generation; *something: the piece is not empty now. False: no memory. */
 bool text_piece_take(struct text_choice *c, struct text_piece *into, bool *something);

@@ -22,6 +22,7 @@ enum { MOST_BATCH = 130, MOST_WIDTH = 130, MOST_ROWS = 800 };
 static const char *const precisions[] = {"fp32", "bf16", "int8"};
 static struct rng rng;
 static uint64_t seed;
+static size_t together; /* models that fed many steps at once */
 
 static size_t draw(size_t low, size_t high)
 {
@@ -249,6 +250,32 @@ static struct answers by_windows(const rnnd_model *m, const struct sequences *s)
     return a;
 }
 
+/* Each alone, many steps at a time; only the last answer of each piece is there: the others are taken as `wanted`. */
+static struct answers by_feeding(const rnnd_model *m, const struct sequences *s, const struct answers *wanted)
+{
+    struct answers a = answers_make(s);
+    rnnd_workspace *ws = workspace(m, 1);
+    size_t values = s->net->values;
+    void *state = malloc(rnnd_state_bytes(m));
+    rnnd_error err;
+    memcpy(a.y, wanted->y, s->batch * s->steps * values * sizeof *a.y);
+    for (size_t b = 0; b < s->batch; b++) {
+        rnnd_state_reset(m, state);
+        for (size_t at = b * s->steps, t; at < (b + 1) * s->steps; at += t) {
+            size_t left = (b + 1) * s->steps - at;
+            t = one_in(3) ? left : draw(1, left);
+            if (rnnd_feed(ws, state, s->x + at * s->net->width, t, a.y + (at + t - 1) * values, &err))
+                fail_msg("%s\n%s", err.message, s->net->config);
+        }
+        assert_int_equal(rnnd_state_step(m, state), s->steps);
+        assert_int_equal(rnnd_state_get_hc(m, state, a.h + b * s->h, a.c + b * s->c, &err), RNND_OK);
+    }
+    together += rnnd_model_info(m)->feeds_together;
+    free(state);
+    rnnd_workspace_close(ws);
+    return a;
+}
+
 static void same(const char *what, const float *wanted, const float *found, size_t count, size_t each,
                  const struct sequences *s, const char *how)
 {
@@ -298,12 +325,14 @@ static void rows_batches_and_paths(void **unused)
             }
             compare(&s, s.batch, &wanted, by_steps(m, &s, s.batch, 0), rows[r]->name, precision, "batches");
             compare(&s, s.batch, &wanted, by_windows(m, &s), rows[r]->name, precision, "windows");
+            compare(&s, s.batch, &wanted, by_feeding(m, &s, &wanted), rows[r]->name, precision, "feeding");
             rnnd_model_close(m);
         }
         answers_free(&wanted);
         free(s.x);
         builder_free(&net.b);
     }
+    assert_true(together > ROUNDS / 2);
 }
 
 /* Kernels go through a batch in tiles: each count of rows is another mixture of them. */

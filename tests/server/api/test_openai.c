@@ -250,6 +250,42 @@ static void test_echo_logprobs_and_score(void **state)
     answer_free(&s);
 }
 
+/* A long prompt is fed in windows, one whose tokens are scored step by step, many at once in company: one answer. */
+static void test_long_prompts(void **state)
+{
+    char prompt[701], json[2][4096];
+    struct answer a, b;
+    (void)state;
+    for (int bytes = 63; bytes <= 700; bytes += bytes < 70 ? 1 : 210) {
+        for (int i = 0; i < bytes; i++)
+            prompt[i] = (char)('a' + i * i % 23);
+        prompt[bytes] = 0;
+        for (int echo = 0; echo < 2; echo++)
+            snprintf(json[echo], sizeof json[0],
+                     "{\"model\":\"text\",\"prompt\":\"%s\",\"max_tokens\":9,\"seed\":4,\"logprobs\":1,\"echo\":%s}",
+                     prompt, echo ? "true" : "false");
+        ask(client, "/v1/completions", json[0], NULL, &a);
+        ask(client, "/v1/completions", json[1], NULL, &b);
+        assert_string_equal(text_at(&b, "choices.0.text") + bytes, text_at(&a, "choices.0.text"));
+        assert_int_equal(number_at(&a, "usage.prompt_tokens"), bytes);
+        for (int i = 0; i < 9; i++) {
+            char path[2][64];
+            snprintf(path[0], sizeof path[0], "choices.0.logprobs.token_logprobs.%d", i);
+            snprintf(path[1], sizeof path[1], "choices.0.logprobs.token_logprobs.%d", bytes + i);
+            assert_true(number_at(&a, path[0]) < 0 && number_at(&a, path[0]) == number_at(&b, path[1]));
+        }
+        answer_free(&b);
+        snprintf(json[1], sizeof json[1],
+                 "{\"model\":\"text\",\"prompt\":[\"%s\",\"%s\"],\"max_tokens\":9,\"temperature\":0,\"echo\":true}",
+                 prompt, prompt); /* the first in windows, the second beside it */
+        ask(client, "/v1/completions", json[1], NULL, &b);
+        assert_string_equal(text_at(&b, "choices.0.text"), text_at(&b, "choices.1.text"));
+        assert_memory_equal(text_at(&b, "choices.0.text"), prompt, (size_t)bytes);
+        answer_free(&a);
+        answer_free(&b);
+    }
+}
+
 static void test_tokenize(void **state)
 {
     struct answer a;
@@ -659,6 +695,7 @@ int main(void)
         cmocka_unit_test(test_best_of),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_echo_logprobs_and_score),
+        cmocka_unit_test(test_long_prompts),
         cmocka_unit_test(test_tokenize),
         cmocka_unit_test(test_chat_shape),
         cmocka_unit_test(test_stream_is_the_reply_in_pieces),
