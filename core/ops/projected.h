@@ -1,4 +1,5 @@
-/* projected.h -- a cell that reads an embedding: its input is one of few rows, whose parts in the gates are made once. */
+/* projected.h -- a cell that reads an embedding: its input is one of few rows, whose parts in the gates are made
+ * once. */
 #ifndef RNND_OPS_PROJECTED_H
 #define RNND_OPS_PROJECTED_H
 
@@ -7,8 +8,8 @@
 
 struct projected {
     int ids;      /* the value whose numbers, [T][B][1], are the rows' */
-    float *rows;  /* [ids][cell_projected_width], mem_free() it; NULL: the cell's input is no embedding, or it is large */
-    size_t bytes;
+    float *rows;  /* [ids][cell_projected_width], mem_free() it; NULL: no embedding, or one that is not worth it */
+    size_t bytes; /* of them */
 };
 
 /* For value x, the input of a cell of this compiled graph's node. NO_MEMORY. */
