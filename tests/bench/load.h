@@ -32,6 +32,7 @@ struct load {
     bool shared;                         /* requests is one for all */
     double seconds;
     double rate; /* requests a second; 0: closed loop */
+    bool awake;  /* polls without sleeping: waking an idle processor may take longer than an answer */
 };
 
 struct load_result {

@@ -2,7 +2,9 @@
 #include "tests/bench/process.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +90,40 @@ void process_stop(struct process *p)
         usleep(10000);
     }
     p->pid = 0;
+}
+
+static void place(const struct process *p, const cpu_set_t *client, const cpu_set_t *server)
+{
+    char path[64];
+    sched_setaffinity(0, sizeof *client, client);
+    snprintf(path, sizeof path, "/proc/%d/task", (int)p->pid);
+    DIR *d = opendir(path);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (e->d_name[0] != '.') sched_setaffinity((pid_t)strtol(e->d_name, NULL, 10), sizeof *server, server);
+    if (d) closedir(d);
+}
+
+static cpu_set_t anywhere; /* as this program was started */
+
+bool process_apart(const struct process *p)
+{
+    cpu_set_t client, server;
+    int last = CPU_SETSIZE - 1;
+    if (!CPU_COUNT(&anywhere) && sched_getaffinity(0, sizeof anywhere, &anywhere)) return false;
+    if (CPU_COUNT(&anywhere) < 2) return false;
+    while (!CPU_ISSET(last, &anywhere))
+        last--;
+    CPU_ZERO(&client);
+    CPU_SET(last, &client);
+    server = anywhere;
+    CPU_CLR(last, &server);
+    place(p, &client, &server);
+    return true;
+}
+
+void process_anywhere(const struct process *p)
+{
+    place(p, &anywhere, &anywhere);
 }
 
 double process_cpu_s(const struct process *p)

@@ -23,6 +23,10 @@ bool process_find(const char *name, char *path, size_t cap);
 bool process_start(struct process *p, const char *const *args, const struct load_request *first);
 /* SIGTERM, and SIGKILL after ten seconds. */
 void process_stop(struct process *p);
+/* Puts this thread on the last processor and all threads of the server on the others; false, and no effect, where there
+ * is one alone. */
+bool process_apart(const struct process *p);
+void process_anywhere(const struct process *p);
 double process_cpu_s(const struct process *p); /* user and system time of all its threads so far */
 double process_resident_mib(const struct process *p);
 

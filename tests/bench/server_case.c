@@ -57,6 +57,7 @@ static void run_once(struct server_case *c, size_t round)
     double start, steps = 0;
     c->load.seconds = CASE_ROUND_S;
     if (c->process) c->load.port = c->process->port;
+    c->load.awake = c->apart && process_apart(c->process);
     begin(&m);
     start = now_us();
     if (c->call) {
@@ -67,6 +68,7 @@ static void run_once(struct server_case *c, size_t round)
         load_run(&c->load, begin, &m, &r);
     }
     double seconds = c->call || c->streams ? (now_us() - start) * 1e-6 : r.seconds, used = cpu_s(c) - m.cpu_s;
+    if (c->load.awake) process_anywhere(c->process);
     double requests = c->streams ? (double)c->streams : c->call ? r.requests_per_s * seconds : (double)r.requests;
     if (!c->streams) steps = requests * (double)c->steps;
     const double figures[FIGURES] = {[REQUESTS_PER_S] = requests / seconds,

@@ -18,6 +18,7 @@ struct server_case {
     const struct process *process; /* whose CPU time and memory are noted; NULL: this one */
     struct load load;              /* port and seconds are filled in */
     size_t steps;                  /* of the model in one request: tokens, rows, windows' steps */
+    bool apart; /* one client: it and the server on processors of their own, the client always awake */
     size_t streams;                /* instead of a load: load.requests[0] as so many event streams */
     double (*call)(void *context); /* instead of both: runs for a round, returns calls per second */
     void *context;

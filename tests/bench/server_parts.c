@@ -56,6 +56,8 @@ void part_steps(const struct suite_files *f, struct case_list *list)
         case_closed(list, "step_json", "rnnd", &rnnd, json, false, clients[i]);
         if (i != 1) case_closed(list, "step_bytes", "rnnd", &rnnd, bytes, false, clients[i]);
     }
+    for (size_t i = 0; i < list->count; i++)
+        list->cases[i].apart = list->cases[i].load.clients == 1;
     case_measure(list, 0);
     case_print(list, 0);
     open_loop(list, &rnnd, json);

@@ -112,6 +112,8 @@ void part_peers(const struct suite_files *f, struct case_list *list)
     for (size_t k = 0; k < 3; k++)
         for (size_t i = 0; i < count; i++)
             case_closed(list, "step_peers", peers[i].name, &peers[i].process, json, false, clients[k]);
+    for (size_t i = from; i < list->count; i++)
+        list->cases[i].apart = list->cases[i].load.clients == 1;
     case_measure(list, from);
     case_print(list, 0);
     for (size_t i = 0; i < count; i++)
