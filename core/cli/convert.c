@@ -6,8 +6,8 @@
 
 #include "core/cli/cli.h"
 
-/* What the new file is: it is opened again for that. */
-static int tell(const char *file)
+/* What the new file is; a reduced one is opened for what it cost. */
+static int tell(const char *file, const char *precision)
 {
     const rnnd_options options = {.kernel_row = cli_kernel_row(), .accept_guesses = true, .force_precision = true};
     rnnd_model *model;
@@ -16,10 +16,11 @@ static int tell(const char *file)
     printf("wrote %s", file);
     if (stat(file, &st) == 0) printf(", %lld bytes", (long long)st.st_size);
     printf("\n");
+    if (!precision || strcmp(precision, "fp32") == 0)
+        return CLI_OK;
     if (rnnd_model_open(file, &options, &model, &err) != RNND_OK) return cli_fail_model("convert", &err);
     const rnnd_info *m = rnnd_model_info(model);
-    if (strcmp(m->precision, "fp32"))
-        printf("in %s: outputs differ from those in fp32 by %.2g %%\n", m->precision, 100 * m->precision_error);
+    printf("in %s: outputs differ from those in fp32 by %.2g %%\n", m->precision, 100 * m->precision_error);
     rnnd_model_close(model);
     return CLI_OK;
 }
@@ -73,7 +74,7 @@ static int convert(int argc, char **argv)
         code = rnnd_convert(path, &how, files[1], &err) == RNND_OK ? CLI_OK : cli_fail_model("convert", &err);
     }
     free(config);
-    return code == CLI_OK ? tell(files[1]) : code;
+    return code == CLI_OK ? tell(files[1], how.precision) : code;
 }
 
 const struct command command_convert = {"convert", "write a model in the native format", convert};
