@@ -24,7 +24,7 @@
 
 /* What a tick may take on the loop thread. A blocked hand-over and back costs about 50 us; meanwhile the loop parses
  * and answers others, where there are as many as CROWD. Measured on two cores, one of them half taken by clients. */
-#define CROWD 5
+#define CROWD 12
 #define LOOP_CROWD_S 30e-6
 #define LOOP_ALONE_S 150e-6 /* also where the compute thread is busy with another model */
 
