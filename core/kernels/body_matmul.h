@@ -22,14 +22,13 @@ struct tile { /* where its weights begin and its sums lie, in vectors */
     size_t column;  /* floats from the start of W's outputs */
     size_t at;      /* floats from the start of an accumulator row */
     size_t row;     /* of the inputs */
-    const float *ahead; /* weights of the next panel, which the second cache fetches meanwhile: two lines a group */
+    const float *ahead; /* weights of the next panel, which the second cache fetches meanwhile: one line a group */
 };
 
 INLINE void fetch_ahead(const struct tile *t, size_t group, const int rows)
 {
     if (rows == 1) return; /* goes through the weights from end to end: those next are PREFETCH_FLOATS away */
-    __builtin_prefetch(t->ahead + 2 * group * LANES, 0, 2);
-    __builtin_prefetch(t->ahead + (2 * group + 1) * LANES, 0, 2);
+    __builtin_prefetch(t->ahead + group * LANES, 0, 2);
 }
 
 /* Vector v of a tile: `step` floats from panel to panel of accumulators, `panel` of weights. */
@@ -176,9 +175,10 @@ INLINE void strip(enum precision precision, const struct packed *w, size_t first
     struct tile t = {(const float *)w->w + first * panel, groups, first * step, at, row, w->w};
     size_t p = 0;
 
-    /* the first tile of rows asks for half of the next panel, the second for the rest */
-    if (row < 2 * (size_t)rows && w->panels * panel * sizeof(float) >= LARGE_MATRIX)
-        t.ahead = t.w + (in->backwards ? -panel : panel) + (row == 0 ? 0 : panel / 2);
+    /* each of the first four tiles of rows asks for a quarter of the next panel: asked for faster, it would stand in
+     * the way of the weights at work, which come through the same few buffers */
+    if (row < 4 * (size_t)rows && w->panels * panel * sizeof(float) >= LARGE_MATRIX)
+        t.ahead = t.w + (in->backwards ? -panel : panel) + row / (size_t)rows * (panel / 4);
     if (panels > 1)
         for (; p + (size_t)panels <= count; p += (size_t)panels) {
             tile_of(precision, &t, w, in, from, acc, nv, rows, panels, vecs);
