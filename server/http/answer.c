@@ -181,6 +181,7 @@ static ssize_t read_stream(void *context, uint64_t position, char *buffer, size_
     }
     if (r->was_full && unsent(r) <= r->server->stream_high_water / 2) {
         r->was_full = false;
+        r->server->handled = true;
         if (r->room_again && r->held && !r->is_gone) r->room_again(r, r->room_context);
     }
     return (ssize_t)n;

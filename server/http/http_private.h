@@ -122,7 +122,8 @@ struct http_server {
     size_t in_flight, suspended;
     uint64_t next_sweep_ms, next_second_ms, id_state[2];
     enum phase phase;
-    bool run_again, handled;         /* MHD has something to do at once; a handler ran since the last after_poll */
+    bool run_again;                  /* MHD has something to do at once */
+    bool handled;                    /* a handler, or a gone or room callback, ran since the last after_poll began */
     bool walking;                    /* over `requests`: none may be freed */
     pthread_mutex_t calls_lock;
     struct http_call *calls, **calls_end; /* under calls_lock */

@@ -65,6 +65,7 @@ void request_tell_gone(struct http_request *r, enum http_gone why)
     r->is_gone = true;
     r->client_left = why == HTTP_CLIENT_GONE;
     if (!r->gone) return; /* its holder finds out when it answers */
+    r->server->handled = true;
     r->gone(r, why, r->gone_context);
     r->held = false;
 }

@@ -35,7 +35,9 @@ struct fixture {
     struct http_request *held;                    /* loop thread: answered by /release */
     struct http_request *turn[8];                 /* loop thread: answered at the end of the turn */
     size_t turn_count;
-    atomic_int handled, client_gone, deadlines, finished, last_status, gone_records, full_seen, rooms;
+    struct http_request *fed;                     /* loop thread: of /fed, has room */
+    size_t pieces;                                /* that it still gets */
+    atomic_int seconds, handled, client_gone, deadlines, finished, last_status, gone_records, full_seen, rooms;
 };
 
 static void release(struct http_call *call)
@@ -87,6 +89,25 @@ static void pump(struct http_request *r, void *context)
     else atomic_fetch_add(&f->full_seen, 1);
 }
 
+/* As generated text is: a stream with room goes on at the end of the turn. */
+static void feed(struct http_request *r, void *context)
+{
+    ((struct fixture *)context)->fed = r;
+}
+
+static void feed_piece(struct fixture *f)
+{
+    struct http_request *r = f->fed;
+
+    f->fed = NULL;
+    if (!f->pieces) {
+        http_stream_close(r);
+        return;
+    }
+    f->pieces--;
+    while (!http_stream_full(r)) http_stream_write(r, "piece", 5);
+}
+
 static void echo(struct http_request *r)
 {
     size_t bytes;
@@ -127,6 +148,11 @@ static void handle(void *context, struct http_request *r)
         http_on_room(r, pump, f);
         http_stream_open(r, 200, "application/octet-stream");
         pump(r, f);
+    } else if (strcmp(path, "/fed") == 0) {
+        f->pieces = 20;
+        http_on_room(r, feed, f);
+        http_stream_open(r, 200, "text/plain");
+        feed(r, f);
     } else if (strcmp(path, "/events") == 0 || strcmp(path, "/abort") == 0) {
         http_stream_open(r, 200, "text/event-stream");
         http_stream_write(r, "data: 1\n\n", 9);
@@ -151,6 +177,12 @@ static void after_poll(void *context)
 
     f->turn_count = 0;
     for (size_t i = 0; i < n; i++) echo(f->turn[i]);
+    if (f->fed) feed_piece(f);
+}
+
+static void every_second(void *context)
+{
+    atomic_fetch_add(&((struct fixture *)context)->seconds, 1);
 }
 
 static void finished(void *context, const struct http_record *record)
@@ -180,7 +212,8 @@ static struct http_options defaults(void)
 static struct fixture *start(const struct http_options *o)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    struct http_hooks hooks = {.context = f, .handle = handle, .after_poll = after_poll, .finished = finished};
+    struct http_hooks hooks = {.context = f, .handle = handle, .after_poll = after_poll,
+                               .every_second = every_second, .finished = finished};
     char message[200];
 
     f->release_call.run = release;
@@ -376,6 +409,22 @@ static void streams(void **unused)
     char *text = ask(f, "GET /events HTTP/1.0\r\n\r\n");
     assert_null(strstr(text, "chunked"));
     assert_non_null(strstr(text, "\r\n\r\ndata: 1\n\ndata: 2\n\n"));
+    stop(f);
+}
+
+/* A piece that leaves at the end of a turn makes room there and then, with nothing else left to wake the loop: were the
+ * next piece to wait for that, each would take until the loop's next look at the clock, a second. */
+static void a_stream_fed_as_it_has_room(void **unused)
+{
+    (void)unused;
+    struct http_options o = defaults();
+    o.stream_high_water = 1000;
+    struct fixture *f = start(&o);
+    char *text = ask(f, GET("/fed"));
+
+    assert_non_null(strstr(text, "0\r\n\r\n"));
+    assert_true(atomic_load(&f->seconds) < 10);
+    wait_for(&f->finished, 1);
     stop(f);
 }
 
@@ -677,7 +726,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keep_alive_and_pipelining),
         cmocka_unit_test(answers_at_the_end_of_the_turn), cmocka_unit_test(chunked_upload),
-        cmocka_unit_test(errors), cmocka_unit_test(streams), cmocka_unit_test(a_client_that_leaves),
+        cmocka_unit_test(errors), cmocka_unit_test(streams),
+        cmocka_unit_test(a_stream_fed_as_it_has_room), cmocka_unit_test(a_client_that_leaves),
         cmocka_unit_test(a_client_that_leaves_in_mid_upload),
         cmocka_unit_test(a_client_that_only_stops_sending),
         cmocka_unit_test(deadlines),
