@@ -4,7 +4,7 @@
 #   make run [PORT=8080]    build, then serve the bundled models with a page at http://127.0.0.1:8080/
 #   make test [T=word]      all tests (plain, then the unit tests under ASan and UBSan); T=core/base picks by name
 #   make check              house rules: layers, exported symbols, banned calls
-#   make bench              [SUITE=kernels|tasks|server] speed, beside its peers (tests/bench/README.md)
+#   make bench              [SUITE=kernels|tasks|server]: speed, beside peers (tests/bench/README.md)
 #   make fuzz               [T=word] [SECONDS=600] each parser on mutated files, with clang (tests/fuzz/README.md)
 #   make conformance        CASES=folder [CONFIGS=folder]: models with inputs and expected outputs, in any usual layout
 #   make container-test     build the image and try it (root, buildah, podman)
@@ -17,7 +17,8 @@
 #   WERROR=1                       warnings are errors
 #   V=1                            show the commands
 #
-# On Debian, `make run` and `make test` install what is missing when run as root, and say so first.
+# On Debian, `make run`, `make test` and `make bench` (this one from npm too) install what is missing when run as root,
+# and say so first.
 
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all

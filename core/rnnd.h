@@ -154,11 +154,11 @@ typedef struct rnnd_info {
 } rnnd_info;
 
 typedef struct rnnd_options {
-    const char *kernel_row; /* NULL: the best for this processor; a name forces one (tests) */
+    const char *kernel_row; /* NULL: the best for this processor; else one of rnnd_kernel_rows(), or "fast" */
     const char *config;     /* configuration JSON that overrides the file's own and any side file, or NULL */
     bool accept_guesses;    /* serve what the file does not say as it was guessed; info.assumptions names it */
     const char *precision;  /* of weights: "fp32" (NULL: as the file has them), "bf16" or "int8"; the error is measured
-                               at  load, or by rnnd_convert() when it wrote a file in that precision */
+                               at load, or by rnnd_convert() when it wrote a file in that precision */
     bool force_precision;   /* take it whatever it costs */
 } rnnd_options;
 
@@ -213,7 +213,9 @@ RNND_API void rnnd_workspace_close(rnnd_workspace *ws);
 RNND_API void rnnd_workspace_limit(rnnd_workspace *ws, size_t bytes);
 
 /* Threads that share the work of this workspace, 1 if never said, at most 16; the bits are the same. They pay for wide
- * layers, large batches and windows; between calls they look for work for some tens of microseconds, then sleep. */
+ * layers, large batches and windows; between calls they look for work for some tens of microseconds, then sleep. The
+ * caller's is one of them; the others live as long as the workspace. INVALID for another number, NO_MEMORY where they
+ * cannot be started: it then has those it had. */
 RNND_API rnnd_code rnnd_workspace_threads(rnnd_workspace *ws, size_t threads, rnnd_error *err);
 
 typedef struct rnnd_step_row {

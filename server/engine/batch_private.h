@@ -1,4 +1,5 @@
-/* batch_private.h -- what the queue is inside: shared by batch.c (who ticks, and when) and tick.c (one tick). */
+/* batch_private.h -- what the queue is inside: shared by batch.c (who ticks, and when), tick.c (one tick) and
+ * lane.c (a model's memory). */
 #ifndef SERVER_ENGINE_BATCH_PRIVATE_H
 #define SERVER_ENGINE_BATCH_PRIVATE_H
 

@@ -69,7 +69,6 @@ const char *http_header(const struct http_request *r, const char *name); /* case
 const char *http_body(const struct http_request *r, size_t *bytes);
 /* Makes the body's memory the caller's, *memory (NULL, or got here before) the request's. The body's bytes. */
 size_t http_take_body(struct http_request *r, char **memory, size_t *cap);
-const char *http_request_id(const struct http_request *r);
 /* Parts of the path matched by the route's {..}, set by the router; params are copied, route is borrowed for good. */
 void http_set_route(struct http_request *r, const char *route, const char *const *params, size_t count); /* at most 4 */
 const char *http_param(const struct http_request *r, size_t i);

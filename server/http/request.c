@@ -318,11 +318,6 @@ size_t http_take_body(struct http_request *r, char **memory, size_t *cap)
     return bytes;
 }
 
-const char *http_request_id(const struct http_request *r)
-{
-    return r->id;
-}
-
 void http_set_route(struct http_request *r, const char *route, const char *const *params, size_t count)
 {
     r->route = route;
