@@ -3,6 +3,7 @@
  * The server runs in a thread of this program, whose own malloc and relatives stand before the C library's. Those that
  * libmicrohttpd calls (a response and its headers) are told apart by the address they return to, and only printed.
  * Skipped where a sanitizer has its own malloc. */
+#include <errno.h>
 #include <link.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -45,6 +46,7 @@ enum { WARM_UP = 30, COUNTED = 100, MODEL_INPUTS = 3 /* of models/tiny/lstm */ }
 extern void *__libc_malloc(size_t bytes);
 extern void *__libc_calloc(size_t count, size_t bytes);
 extern void *__libc_realloc(void *p, size_t bytes);
+extern void *__libc_memalign(size_t alignment, size_t bytes);
 
 static _Thread_local bool is_test;        /* the thread of the tests themselves */
 static atomic_bool counting;
@@ -90,6 +92,15 @@ FOR_ALL void *realloc(void *p, size_t bytes)
 {
     count(__builtin_return_address(0));
     return __libc_realloc(p, bytes);
+}
+
+FOR_ALL int posix_memalign(void **out, size_t alignment, size_t bytes)
+{
+    void *p = __libc_memalign(alignment, bytes);
+
+    count(__builtin_return_address(0));
+    if (p) *out = p;
+    return p ? 0 : ENOMEM;
 }
 
 FOR_ALL char *strdup(const char *s)
