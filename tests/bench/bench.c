@@ -32,7 +32,8 @@ int main(int argc, char **argv)
         double start = now_us();
         suites[k]->run();
         fflush(stdout);
-        fprintf(stderr, "bench: %s took %.1f s\n", suites[k]->name, (now_us() - start) * 1e-6);
+        fprintf(stderr, "bench: %s took %.1f s; its rows: build/bench/%s.csv\n", suites[k]->name,
+                (now_us() - start) * 1e-6, suites[k]->name);
     }
     return 0;
 }
