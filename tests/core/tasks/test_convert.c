@@ -12,6 +12,7 @@
 #include "core/base/mem.h"
 #include "core/formats/checkpoint.h"
 #include "tests/lib/build_model.h"
+#include "tests/lib/folder.h"
 #include "tests/lib/same_model.h"
 
 static char folder[] = "/tmp/rnnd-test-XXXXXX", out[64], again[64];
@@ -63,25 +64,16 @@ static void same(const char *path, const rnnd_options *options)
     unlink(again);
 }
 
+static void same_file(const char *file, void *unused)
+{
+    (void)unused;
+    same(file, &(rnnd_options){.accept_guesses = true});
+}
+
 /* Every file of these endings in a folder; how many. */
 static size_t same_folder(const char *path, const char *const *endings)
 {
-    DIR *dir = opendir(path);
-    size_t count = 0;
-    assert_non_null(dir);
-    for (const struct dirent *e; (e = readdir(dir));) {
-        char file[512];
-        bool wanted = false;
-        const char *dot = strrchr(e->d_name, '.');
-        for (const char *const *ending = endings; *ending && dot; ending++)
-            wanted = wanted || strcmp(dot, *ending) == 0;
-        if (!wanted || strncmp(e->d_name, "refused", 7) == 0) continue;
-        snprintf(file, sizeof file, "%s/%s", path, e->d_name);
-        same(file, &(rnnd_options){.accept_guesses = true});
-        count++;
-    }
-    closedir(dir);
-    return count;
+    return folder_each(path, endings, same_file, NULL);
 }
 
 static void of_keras(void **unused)

@@ -1,6 +1,5 @@
 /* test_convert_reduced.c -- files that keep weights in bf16 or int8: opened, they are what their sources become under
  * that precision, bit for bit; what such a file may not say; memory that runs out. */
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 
 #include "core/base/mem.h"
 #include "tests/lib/build_model.h"
+#include "tests/lib/folder.h"
 #include "tests/lib/same_model.h"
 
 static char folder[] = "/tmp/rnnd-test-XXXXXX", out[64];
@@ -73,22 +73,16 @@ static bool same(const char *path, const char *precision)
     return true;
 }
 
+static void same_file(const char *file, void *context)
+{
+    size_t *reduced = context;
+    *reduced += same(file, precisions[*reduced % 2]);
+}
+
 static void of_folder(const char *path, const char *const *endings, size_t least)
 {
-    DIR *dir = opendir(path);
     size_t count = 0;
-    assert_non_null(dir);
-    for (const struct dirent *e; (e = readdir(dir));) {
-        char file[512];
-        bool wanted = false;
-        const char *dot = strrchr(e->d_name, '.');
-        for (const char *const *ending = endings; *ending && dot; ending++)
-            wanted = wanted || strcmp(dot, *ending) == 0;
-        if (!wanted || strncmp(e->d_name, "refused", 7) == 0) continue;
-        snprintf(file, sizeof file, "%s/%s", path, e->d_name);
-        count += same(file, precisions[count % 2]);
-    }
-    closedir(dir);
+    folder_each(path, endings, same_file, &count);
     if (count < least) fail_msg("%s: %zu were reduced", path, count);
 }
 
